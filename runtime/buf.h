@@ -1,0 +1,47 @@
+/* Bytes: a growing buffer (one owner) and a blob (immutable, reference-counted, any thread).
+ *
+ * A message is written into a buffer and then frozen into a blob, which costs no copy when the buffer is
+ * large: the buffer's storage always has room for a blob's head in front of its first byte. */
+#ifndef MF_BUF_H
+#define MF_BUF_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Immutable bytes. The creator holds one reference. The counter may be changed by any thread; the bytes
+ * and flags must not change once a second thread can see the blob. */
+struct mf_blob {
+    atomic_uint refs;
+    uint32_t flags; /* for the creator's use; the runtime copies nothing from it */
+    size_t len;
+    unsigned char data[];
+};
+
+/* A growing buffer with one owner. All zero bytes is a valid empty buffer. */
+struct mf_buf {
+    unsigned char *data; /* NULL while cap is 0 */
+    size_t len;          /* bytes written */
+    size_t cap;          /* bytes that fit without growing */
+};
+
+void mf_buf_init(struct mf_buf *b);
+void mf_buf_release(struct mf_buf *b); /* frees the storage; b is empty and usable again */
+
+/* Makes room for extra more bytes. False when memory is out or the size would overflow; b is unchanged then. */
+bool mf_buf_reserve(struct mf_buf *b, size_t extra);
+
+/* Appends n bytes. False when memory is out; b is unchanged then. */
+bool mf_buf_append(struct mf_buf *b, const void *bytes, size_t n);
+
+/* Turns what b holds into a blob with one reference and leaves b empty; b keeps its storage when the content
+ * was small enough to copy. Returns NULL when memory is out; b is unchanged then. */
+struct mf_blob *mf_buf_freeze(struct mf_buf *b);
+
+/* A blob with one reference holding a copy of n bytes; NULL when memory is out. */
+struct mf_blob *mf_blob_new(const void *bytes, size_t n);
+struct mf_blob *mf_blob_ref(struct mf_blob *blob); /* NULL is allowed and returned */
+void mf_blob_unref(struct mf_blob *blob);          /* NULL is allowed; frees at the last reference */
+
+#endif

@@ -1,0 +1,93 @@
+/* The codec: Lua values <-> bytes. encode.c and decode.c mirror each other, tag by tag, in the order below.
+ *
+ * A message is one header byte (enum mf_codec_flag) and any number of top-level values. Numbers are little
+ * endian; counts, lengths and references are varints (7 bits a byte, least significant first, high bit = more).
+ *
+ *   NIL FALSE TRUE
+ *   INT1 INT2 INT4 INT8   two's complement of 1, 2, 4, 8 bytes; the shortest that holds the integer
+ *   FLOAT                 the 8 bytes of an IEEE double, NaN payloads and -0.0 included
+ *   STR len bytes         STRKEEP: the same, and the string takes the next string number
+ *   STRREF number         a string that took a number before
+ *   TABLE array hash ...  array: count of leading values at 1..array; hash: one byte, 0 = no other keys,
+ *                         n = at most 2^(n-1) of them (a size hint only). Values 1..array, then key and value
+ *                         pairs, then END. If META follows END's place: META and the metatable, before END.
+ *                         A table takes the next object number when its tag is read (so cycles work).
+ *   REF number            an object (table, function, user value, environment) that took a number before
+ *   FUNC ...              bytecode, then its upvalues; see encode.c. Takes an object number
+ *   UPVAL, UPREF          an upvalue cell met for the first time (then its value), or met again
+ *   NAMED module path     a value that package.loaded owns, found on the other side by require and fields
+ *   USER ...              what __save returned, and how to find the __load that takes it
+ *   ENV                   the global environment of a function (an object; number 0 is the state's own)
+ *   GLOBALS ...           names and values for an environment; only between top-level values
+ *
+ * 0x80..0xff               the small integers 0..127
+ *
+ * Limits are the constants below; a sender that would pass one raises an error that names the path of the
+ * value, so that an honest peer never makes a message that the reader refuses. A reader checks every length,
+ * count, reference and tag against what is left before it uses it, and spends memory only as bytes arrive. */
+#ifndef MF_CODEC_H
+#define MF_CODEC_H
+
+#include <lua.h>
+
+#include "../runtime/buf.h"
+
+#define MF_CODEC_VERSION 1
+#define MF_CODEC_DEPTH 100000                          /* nested tables, functions and upvalues */
+#define MF_CODEC_GLOBALS_MAX ((size_t)500 * 1024 * 1024) /* bytes of snapshotted globals, by default */
+
+enum mf_codec_flag {
+    MF_CODEC_GLOBALS = 1, /* environments carry values of their own */
+    MF_CODEC_CLOSED = 2,  /* decoding once and calling many times cannot be told from decoding each time: no
+                             table or user value of its own, no function that sets an upvalue or a global */
+};
+
+struct mf_encoder;
+struct mf_decoder;
+
+struct mf_encode_options {
+    bool no_scan;       /* do not look for the globals that functions name (globals = false) */
+    int globals;        /* stack index of a table name -> value that adds to and overrides them, or 0 */
+    int skip;           /* stack index of a table name -> value: globals that the workers already have and that
+                           are not sent while the value is still the same (raw equality), or 0 */
+    size_t globals_max; /* bytes; 0 = MF_CODEC_GLOBALS_MAX */
+};
+
+/* Starts a message at the end of out, which the caller owns and keeps alive. Nested use (a __save that encodes
+ * something itself) is allowed. Raises a Lua error when memory is out. Leaves the encoder, a userdata, on the
+ * Lua stack: the caller must keep it there, and below everything it pushes later, until mf_encode_end. */
+struct mf_encoder *mf_encode_begin(lua_State *L, struct mf_buf *out, const struct mf_encode_options *options);
+
+/* Appends the value at idx. what names it in errors, with an optional number: ("argument", 2), ("element", 17),
+ * ("function", 0). A value that cannot be sent is a Lua error such as
+ *   cannot send a coroutine (upvalue 'co' of function at fit.lua:12)
+ *   cannot send a file handle (argument 2.log[3])
+ * after which out is cut back to where the message began and the encoder needs no further call. */
+void mf_encode_value(lua_State *L, struct mf_encoder *e, int idx, const char *what, lua_Integer number);
+
+/* Ends the message: writes the header byte and returns it. The caller may then pop the encoder. */
+unsigned mf_encode_end(lua_State *L, struct mf_encoder *e);
+
+struct mf_decode_options {
+    bool trust; /* false: bytecode and functions by name are refused (bytes from outside); true: local peers */
+    int env;    /* stack index of the table that is environment 0, into which GLOBALS are set directly; 0: the
+                   state's globals, left untouched: GLOBALS make an environment of their own that inherits them */
+};
+
+/* Starts reading a message; bytes must stay alive and unchanged until the end. Leaves the decoder, a userdata, on
+ * the Lua stack (keep it below everything pushed later). Malformed bytes raise a Lua error that begins with
+ * "malformed message". */
+struct mf_decoder *mf_decode_begin(lua_State *L, const void *bytes, size_t len, const struct mf_decode_options *options);
+unsigned mf_decode_flags(const struct mf_decoder *d); /* the header byte */
+bool mf_decode_more(const struct mf_decoder *d);      /* is there another top-level value? */
+void mf_decode_value(lua_State *L, struct mf_decoder *d); /* pushes it */
+void mf_decode_end(lua_State *L, struct mf_decoder *d);   /* raises if bytes are left over */
+
+/* Where a lib or state keeps what the codec must know of the state it runs in; called once for each state when its
+ * standard libraries are open and before user code runs: remembers the pristine globals (name -> value). */
+void mf_codec_open(lua_State *L);
+
+/* Makes the worker side forget a cached index of package.loaded, for tests. */
+void mf_codec_forget(lua_State *L);
+
+#endif
