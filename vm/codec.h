@@ -15,10 +15,13 @@
  *   REF number            an object (table, function, user value, environment) that took a number before
  *   FUNC ...              bytecode, then its upvalues; see encode.c. Takes an object number
  *   UPVAL, UPREF          an upvalue cell met for the first time (then its value), or met again
- *   NAMED module path     a value that package.loaded owns, found on the other side by require and fields
- *   USER ...              what __save returned, and how to find the __load that takes it
- *   ENV                   the global environment of a function (an object; number 0 is the state's own)
- *   GLOBALS ...           names and values for an environment; only between top-level values
+ *   NAMED n module field* a value that package.loaded owns, found on the other side by require and n fields (one
+ *                         byte; each text a length and bytes). Takes an object number
+ *   USER loader value     what __save returned, and before it the metatable (NAMED) that owns the __load which
+ *                         takes it, or that function. Takes an object number when its tag is read
+ *   ENV number            an environment of functions: 0 is the state's own, the others are met in any order
+ *   GLOBAL env name value a name (length and bytes) and its value in an environment; follows a top-level value
+ *   STD env name          the same where the receiver has the value itself
  *
  * 0x80..0xff               the small integers 0..127
  *
@@ -40,17 +43,19 @@ enum mf_codec_flag {
     MF_CODEC_GLOBALS = 1, /* environments carry values of their own */
     MF_CODEC_CLOSED = 2,  /* decoding once and calling many times cannot be told from decoding each time: no
                              table or user value of its own, no function that sets an upvalue or a global */
+    MF_CODEC_REFS = 4,    /* REF occurs: the reader must remember objects (the codec's own business) */
 };
 
 struct mf_encoder;
 struct mf_decoder;
 
-struct mf_encode_options {
+struct mf_encode_options { /* all zero: the defaults; the indices must stay valid until the end of the message */
     bool no_scan;       /* do not look for the globals that functions name (globals = false) */
     int globals;        /* stack index of a table name -> value that adds to and overrides them, or 0 */
     int skip;           /* stack index of a table name -> value: globals that the workers already have and that
                            are not sent while the value is still the same (raw equality), or 0 */
     size_t globals_max; /* bytes; 0 = MF_CODEC_GLOBALS_MAX */
+    int env;            /* stack index of a table that also counts as environment 0 (a task's own), or 0 */
 };
 
 /* Starts a message at the end of out, which the caller owns and keeps alive. Nested use (a __save that encodes
@@ -58,7 +63,8 @@ struct mf_encode_options {
  * Lua stack: the caller must keep it there, and below everything it pushes later, until mf_encode_end. */
 struct mf_encoder *mf_encode_begin(lua_State *L, struct mf_buf *out, const struct mf_encode_options *options);
 
-/* Appends the value at idx. what names it in errors, with an optional number: ("argument", 2), ("element", 17),
+/* Appends the value at idx, which must not change until the end of the message (it need not stay reachable: the
+ * encoder holds on to it), and the globals that its functions name. what names it in errors, with an optional number: ("argument", 2), ("element", 17),
  * ("function", 0). A value that cannot be sent is a Lua error such as
  *   cannot send a coroutine (upvalue 'co' of function at fit.lua:12)
  *   cannot send a file handle (argument 2.log[3])

@@ -1,0 +1,205 @@
+# Builds Moonfleet; `make help` lists the targets. Needs GNU make.
+#
+# Sources are found by wildcard. What the compiler is told stands in $(BUILD)/flags and what is compiled in
+# $(BUILD)/sources; both are rewritten only when they change, so that a new flag, a new file and a removed file
+# each rebuild what they must and nothing else.
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-print-directory
+
+# ---- what you may set on the command line --------------------------------------------------------------------
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CFLAGS ?= -O2 -g
+SANITIZE ?=
+FUZZ_SECONDS ?= 60
+# Seconds that one spec file or C test may take, and the ones to run (all when empty).
+TEST_TIMEOUT ?= 120
+TESTS ?=
+
+# ---- Lua: any of its names in pkg-config, but only 5.4 -------------------------------------------------------
+LUA_PC := $(shell for n in lua5.4 lua-5.4 lua54 lua; do \
+	pkg-config --atleast-version=5.4 $$n 2>/dev/null && pkg-config --max-version=5.4.999 $$n 2>/dev/null && echo $$n && break; \
+	done)
+ifneq ($(LUA_PC),)
+LUA_CFLAGS := $(shell pkg-config --cflags $(LUA_PC))
+LUA_LIBS := $(shell pkg-config --libs $(LUA_PC))
+LUA_NAME := $(patsubst -l%,lib%.a,$(filter -llua%,$(LUA_LIBS)))
+LUA_ARCHIVE := $(wildcard $(shell $(CC) $(filter -L%,$(LUA_LIBS)) -print-file-name=$(LUA_NAME) 2>/dev/null))
+endif
+# static is faster (no jump through a table for each call of the API) and still loads C modules, because the
+# program exports all of Lua.
+LUA_LINK ?= $(if $(LUA_ARCHIVE),static,shared)
+ifeq ($(LUA_LINK),static)
+LUA_LDLIBS = -Wl,--whole-archive $(LUA_ARCHIVE) -Wl,--no-whole-archive
+else
+LUA_LDLIBS = $(LUA_LIBS)
+endif
+
+# ---- flags ---------------------------------------------------------------------------------------------------
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
+	-Wpointer-arith -Wformat=2 -Werror
+SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+ALL_CFLAGS = -std=c11 $(CFLAGS) $(SANITIZE_FLAGS) -fvisibility=hidden -pthread $(WARNINGS)
+ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L $(CPPFLAGS)
+ALL_LDFLAGS = $(SANITIZE_FLAGS) -pthread $(LDFLAGS)
+LDLIBS = -lm -ldl
+
+# ---- what is built -------------------------------------------------------------------------------------------
+RUNTIME_SRC := $(sort $(wildcard runtime/*.c))
+VM_SRC := $(sort $(wildcard vm/*.c))
+PROGRAM_SRC := vm/main.c vm/repl.c
+STDLIB_LUA := $(sort $(wildcard stdlib/moonfleet/*.lua))
+UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
+
+object = $(patsubst %.c,$(BUILD)/%.o,$(1))
+RUNTIME_OBJ := $(call object,$(RUNTIME_SRC))
+VM_OBJ := $(call object,$(filter-out $(PROGRAM_SRC),$(VM_SRC))) $(BUILD)/stdlib.o
+PROGRAM_OBJ := $(call object,$(PROGRAM_SRC))
+UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
+FUZZ_BIN := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRC))
+
+PROGRAM := $(BUILD)/moonfleet
+RUNTIME_LIB := $(BUILD)/libmfruntime.a
+LIBRARY := $(BUILD)/libmoonfleet.a
+
+# ---- public targets; what they need installed comes first, so the second half is a make of its own ------------
+.PHONY: all demo test check asan ubsan tsan fuzz bench install uninstall clean help
+
+all: need-lua $(PROGRAM) $(LIBRARY) $(RUNTIME_LIB)
+
+demo:
+	@sh scripts/deps.sh demo
+	+@$(MAKE) all
+	$(PROGRAM) scripts/demo.lua
+
+test:
+	@sh scripts/deps.sh test
+	+@$(MAKE) run-tests
+
+check:
+	@sh scripts/deps.sh check
+	+@$(MAKE) run-check
+
+asan:
+	@sh scripts/deps.sh test
+	+@ASAN_OPTIONS=detect_leaks=1:$$ASAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/asan SANITIZE=address \
+		CFLAGS="-O1 -g" TEST_TIMEOUT=600
+
+ubsan:
+	@sh scripts/deps.sh test
+	+@UBSAN_OPTIONS=print_stacktrace=1:$$UBSAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/ubsan SANITIZE=undefined \
+		CFLAGS="-O1 -g" TEST_TIMEOUT=600
+
+tsan:
+	@sh scripts/deps.sh test
+	+@TSAN_OPTIONS=second_deadlock_stack=1:$$TSAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/tsan SANITIZE=thread \
+		CFLAGS="-O1 -g" TEST_TIMEOUT=600
+
+fuzz:
+	@sh scripts/deps.sh fuzz
+	+@$(MAKE) run-fuzz BUILD=$(BUILD)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS="-O1 -g"
+
+bench:
+	@sh scripts/deps.sh build
+	+@$(MAKE) all $(BUILD)/tests/bench/floor
+	MOONFLEET=$(abspath $(PROGRAM)) MOONFLEET_FLOOR=$(abspath $(BUILD)/tests/bench/floor) \
+		$(PROGRAM) tests/bench/bench.lua
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
+	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/moonfleet
+	install -m 644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/libmoonfleet.a
+	install -m 644 vm/moonfleet.h $(DESTDIR)$(PREFIX)/include/moonfleet.h
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/moonfleet $(DESTDIR)$(PREFIX)/lib/libmoonfleet.a \
+		$(DESTDIR)$(PREFIX)/include/moonfleet.h
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo "make             build $(PROGRAM) and the libraries"
+	@echo "make demo        install what is missing, build, run the demonstration"
+	@echo "make test        install what is missing, build, run all tests (TESTS=\"tests/main_spec.lua\": only these)"
+	@echo "make check       layers, headers, file sizes, luacheck, clang-format"
+	@echo "make asan        all tests under AddressSanitizer; likewise: make ubsan, make tsan"
+	@echo "make fuzz        each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs clang)"
+	@echo "make bench       the benchmark, beside the C floor program"
+	@echo "make install     into PREFIX=$(PREFIX) (DESTDIR is honoured); make uninstall removes it"
+	@echo "make clean       remove $(BUILD)"
+	@echo "Variables: BUILD=dir CC=compiler CFLAGS=... SANITIZE=address|undefined|thread LUA_LINK=static|shared"
+
+# ---- second halves -------------------------------------------------------------------------------------------
+.PHONY: need-lua run-tests run-check run-fuzz FORCE
+
+need-lua:
+	@if [ -z "$(LUA_PC)" ]; then \
+		echo "make: pkg-config finds no Lua 5.4 (tried lua5.4 lua-5.4 lua54 lua); run: sh scripts/deps.sh build" >&2; \
+		exit 1; \
+	fi
+
+run-tests: all $(UNIT_BIN)
+	@TEST_TIMEOUT=$(TEST_TIMEOUT) sh scripts/test.sh $(BUILD) $(if $(TESTS),$(TESTS),$(UNIT_SRC) tests)
+
+run-check:
+	@CC="$(CC)" LUA_CFLAGS="$(LUA_CFLAGS)" sh scripts/check.sh
+
+run-fuzz: need-lua $(FUZZ_BIN)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) sh scripts/fuzz.sh $(BUILD) $(FUZZ_BIN)
+
+# ---- building ------------------------------------------------------------------------------------------------
+# Writes its second argument to the target when that changes it.
+define remember
+@mkdir -p $(@D)
+@printf '%s\n' "$(1)" | cmp -s - $@ || printf '%s\n' "$(1)" > $@
+endef
+
+$(BUILD)/flags: FORCE
+	$(call remember,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LUA_CFLAGS) $(ALL_LDFLAGS) $(LUA_LDLIBS))
+
+$(BUILD)/sources: FORCE
+	$(call remember,$(RUNTIME_SRC) $(VM_SRC) $(STDLIB_LUA))
+
+compile = @mkdir -p $(@D); echo "  CC  $<"; $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP
+
+$(BUILD)/runtime/%.o: runtime/%.c $(BUILD)/flags
+	$(compile) -c -o $@ $<
+
+$(BUILD)/vm/%.o: vm/%.c $(BUILD)/flags | need-lua
+	$(compile) $(LUA_CFLAGS) -c -o $@ $<
+
+$(BUILD)/stdlib.c: $(STDLIB_LUA) scripts/embed.sh $(BUILD)/sources
+	@echo "  GEN $@"; sh scripts/embed.sh stdlib/moonfleet > $@
+
+$(BUILD)/stdlib.o: $(BUILD)/stdlib.c $(BUILD)/flags
+	$(compile) -Ivm -c -o $@ $<
+
+$(RUNTIME_LIB): $(RUNTIME_OBJ) $(BUILD)/sources
+	@echo "  AR  $@"; rm -f $@; $(AR) rcs $@ $(RUNTIME_OBJ)
+
+$(LIBRARY): $(RUNTIME_OBJ) $(VM_OBJ) $(BUILD)/sources
+	@echo "  AR  $@"; rm -f $@; $(AR) rcs $@ $(RUNTIME_OBJ) $(VM_OBJ)
+
+$(PROGRAM): $(PROGRAM_OBJ) $(LIBRARY)
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -Wl,-E -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(RUNTIME_LIB) $(BUILD)/flags
+	$(compile) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(RUNTIME_LIB) $(LDLIBS)
+
+$(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/flags
+	$(compile) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(LDLIBS)
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIBRARY) $(BUILD)/flags
+	$(compile) -MF $@.d $(LUA_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
+
+-include $(wildcard $(BUILD)/runtime/*.d $(BUILD)/vm/*.d $(BUILD)/*.d $(BUILD)/tests/unit/*.d \
+	$(BUILD)/tests/bench/*.d $(BUILD)/tests/fuzz/*.d)

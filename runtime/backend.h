@@ -1,0 +1,51 @@
+/* The table of backends: how the futures of a pool are resolved. One const table a backend, all in one array, looked
+ * up by name. Adding a backend is one file and one line in backend.c.
+ *
+ * Every function is called with the runtime's lock held, unless it says otherwise. */
+#ifndef MF_BACKEND_H
+#define MF_BACKEND_H
+
+#include <stdbool.h>
+
+#include "err.h"
+
+struct mf_pool;
+struct mf_worker;
+
+struct mf_backend {
+    const char *name; /* as the user writes it */
+
+    /* Tasks run beside the owner. If false, they run on the owner's thread, in turn(). */
+    bool asynchronous;
+
+    /* Something was queued: see that it gets a worker. Fills fault and returns an error when no worker can be had
+     * at all; the caller then fails what is queued. */
+    enum mf_err (*feed)(struct mf_pool *pool, struct mf_fault *fault);
+
+    /* Runs what is queued on the calling (the owner's) thread, until the queue is empty. Lock held on entry and
+     * exit, not while a task runs. NULL for asynchronous backends. */
+    void (*turn)(struct mf_pool *pool);
+
+    /* Asks the worker to stop its task soon; its result is not wanted any more. May not block. */
+    void (*interrupt)(struct mf_worker *worker);
+
+    /* The worker did not stop within the grace time: give it up, so that its slot can be filled again. */
+    void (*abandon)(struct mf_worker *worker);
+
+    /* No more tasks will come and the queue is empty: wakes the workers so that they leave. */
+    void (*leave)(struct mf_pool *pool);
+
+    /* Frees what a worker that has left holds (joins its thread). Called WITHOUT the lock, by the owner. */
+    void (*join)(struct mf_worker *worker);
+};
+
+/* The backend of that name, or NULL. With tracing on (log area backend) it is one that logs each call. */
+const struct mf_backend *mf_backend_find(const char *name);
+
+/* The i-th backend's name, from 0; NULL past the end. */
+const char *mf_backend_name(int i);
+
+extern const struct mf_backend mf_backend_sequential;
+extern const struct mf_backend mf_backend_threads;
+
+#endif

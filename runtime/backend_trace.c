@@ -1,0 +1,86 @@
+/* Design note: a twin must know whom it forwards to, and the table's functions get only a pool or a worker. Both know
+ * the backend's name, and the twin has the same name, so the real table is found through it. */
+#include "backend_trace.h"
+
+#include <string.h>
+
+#include "log.h"
+#include "pool.h"
+
+static const struct mf_backend *const real[] = {&mf_backend_sequential, &mf_backend_threads};
+
+static const struct mf_backend *real_of(const struct mf_pool *pool)
+{
+    size_t i = 0;
+    while (strcmp(real[i]->name, pool->backend->name) != 0)
+        i++;
+    return real[i];
+}
+
+static enum mf_err trace_feed(struct mf_pool *pool, struct mf_fault *fault)
+{
+    enum mf_err e = real_of(pool)->feed(pool, fault);
+    mf_log(MF_LOG_BACKEND, "%s: feed, %zu pending, %d alive: %s", pool->backend->name,
+           atomic_load(&pool->queue.pending), pool->alive, mf_err_text(e));
+    return e;
+}
+
+static void trace_turn(struct mf_pool *pool)
+{
+    mf_log(MF_LOG_BACKEND, "%s: turn, %zu pending", pool->backend->name, atomic_load(&pool->queue.pending));
+    real_of(pool)->turn(pool);
+}
+
+static void trace_interrupt(struct mf_worker *worker)
+{
+    mf_log(MF_LOG_BACKEND, "%s: interrupt", worker->name);
+    real_of(worker->pool)->interrupt(worker);
+}
+
+static void trace_abandon(struct mf_worker *worker)
+{
+    mf_log(MF_LOG_BACKEND, "%s: abandon", worker->name);
+    real_of(worker->pool)->abandon(worker);
+}
+
+static void trace_leave(struct mf_pool *pool)
+{
+    mf_log(MF_LOG_BACKEND, "%s: leave, %d alive", pool->backend->name, pool->alive);
+    real_of(pool)->leave(pool);
+}
+
+static void trace_join(struct mf_worker *worker)
+{
+    mf_log(MF_LOG_BACKEND, "%s: join", worker->name);
+    real_of(worker->pool)->join(worker);
+}
+
+static const struct mf_backend twins[] = {
+    {
+        .name = "sequential",
+        .asynchronous = false,
+        .feed = trace_feed,
+        .turn = trace_turn,
+        .interrupt = trace_interrupt,
+        .abandon = trace_abandon,
+        .leave = trace_leave,
+        .join = trace_join,
+    },
+    {
+        .name = "threads",
+        .asynchronous = true,
+        .feed = trace_feed,
+        .interrupt = trace_interrupt,
+        .abandon = trace_abandon,
+        .leave = trace_leave,
+        .join = trace_join,
+    },
+};
+
+const struct mf_backend *mf_backend_traced(const struct mf_backend *backend)
+{
+    for (size_t i = 0; i < sizeof twins / sizeof twins[0]; i++)
+        if (strcmp(twins[i].name, backend->name) == 0)
+            return &twins[i];
+    return backend;
+}

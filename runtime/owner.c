@@ -1,0 +1,197 @@
+/* Design note: a future that the owner waits for is marked; whoever makes a marked future final counts watch_left
+ * down, and at zero posts the semaphore if the owner sleeps. Before it sleeps the owner spins on watch_left, because
+ * waking a thread costs more than most short tasks. An interrupt (Ctrl-C, or cancelling the task in which this owner
+ * runs) posts the semaphore from its signal handler.
+ *
+ * The alarm is one thread, made when the first time limit is set. It keeps no heap of timers: deadlines belong to
+ * workers, of which there are few, so on_alarm looks at all of them and says when it wants to look again. */
+#include "owner.h"
+
+#include <stdlib.h>
+
+#include "log.h"
+#include "sys.h"
+
+#define SPIN_NS 60000             /* about what one sleep and wake-up costs */
+#define SPIN_TURNS_PER_LOOK 16u   /* looking at the clock costs as much as some pauses */
+#define ALARM_STACK ((size_t)256 * 1024)
+
+struct mf_owner *mf_owner_new(const struct mf_runner *runner, void *context, uint64_t (*on_alarm)(struct mf_owner *),
+                              struct mf_fault *fault)
+{
+    struct mf_owner *o = calloc(1, sizeof *o);
+    if (!o || mf_sys_mutex_init(&o->lock) != MF_OK || sem_init(&o->wake, 0, 0) != 0 ||
+        pthread_mutex_init(&o->output_lock, NULL) != 0 || mf_sys_cond_init(&o->alarm_changed) != MF_OK) {
+        free(o);
+        mf_fault_set(fault, MF_ENOMEM, "out of memory while opening the runtime");
+        return NULL;
+    }
+    if (mf_sys_interrupt_ready(fault) != MF_OK) {
+        free(o);
+        return NULL;
+    }
+    o->runner = runner;
+    o->context = context;
+    o->on_alarm = on_alarm;
+    atomic_init(&o->refs, 1);
+    mf_list_init(&o->pools);
+    return o;
+}
+
+void mf_owner_ref(struct mf_owner *o)
+{
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+}
+
+void mf_owner_unref(struct mf_owner *o)
+{
+    if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    sem_destroy(&o->wake);
+    pthread_cond_destroy(&o->alarm_changed);
+    pthread_mutex_destroy(&o->output_lock);
+    pthread_mutex_destroy(&o->lock);
+    free(o);
+}
+
+/* --- Waiting ---------------------------------------------------------------------------------------------------- */
+
+void mf_owner_watch(struct mf_owner *o, struct mf_future *const *futures, size_t n, size_t need)
+{
+    size_t final = 0, open = 0; /* a future that is twice in the list is open once */
+    for (size_t i = 0; i < n; i++) {
+        if (mf_future_final(futures[i])) {
+            final++;
+        } else if (!futures[i]->watched) {
+            futures[i]->watched = true;
+            open++;
+        }
+    }
+    size_t left = need > final ? need - final : 0;
+    atomic_store(&o->watch_left, left < open ? left : open);
+}
+
+void mf_owner_unwatch(struct mf_owner *o, struct mf_future *const *futures, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        futures[i]->watched = false;
+    atomic_store(&o->watch_left, 0);
+}
+
+static void wake_action(void *arg)
+{
+    struct mf_owner *o = arg;
+    atomic_store(&o->interrupted, true);
+    sem_post(&o->wake);
+}
+
+static bool done(struct mf_owner *o)
+{
+    return atomic_load_explicit(&o->watch_left, memory_order_acquire) == 0 ||
+           atomic_load_explicit(&o->interrupted, memory_order_relaxed) ||
+           atomic_load_explicit(&o->nudged, memory_order_relaxed);
+}
+
+static bool spin(struct mf_owner *o, uint64_t deadline)
+{
+    uint64_t end = mf_sys_now() + SPIN_NS;
+    if (deadline < end)
+        end = deadline;
+    for (unsigned turn = 0;; turn++) {
+        if (done(o))
+            return true;
+        if (turn % SPIN_TURNS_PER_LOOK == 0 && mf_sys_now() >= end)
+            return false;
+        mf_sys_spin(turn);
+    }
+}
+
+enum mf_err mf_owner_sleep(struct mf_owner *o, uint64_t deadline)
+{
+    struct mf_sys_interrupt entry = {.action = wake_action, .arg = o};
+    bool woken = true;
+    atomic_store(&o->interrupted, false);
+    atomic_store(&o->nudged, false);
+    mf_sys_interrupt_push(&entry);
+    pthread_mutex_unlock(&o->lock);
+    bool finished = spin(o, deadline);
+    pthread_mutex_lock(&o->lock);
+    if (!finished && !done(o)) {
+        o->sleeping = true;
+        pthread_mutex_unlock(&o->lock);
+        woken = mf_sys_sem_wait_until(&o->wake, deadline);
+        pthread_mutex_lock(&o->lock);
+        o->sleeping = false;
+    }
+    while (sem_trywait(&o->wake) == 0) { /* a post that came while we were waking up */
+    }
+    mf_sys_interrupt_pop(&entry);
+    if (atomic_exchange(&o->interrupted, false))
+        return MF_EINTR;
+    return woken || atomic_load(&o->watch_left) == 0 || mf_sys_now() < deadline ? MF_OK : MF_ETIMEDOUT;
+}
+
+void mf_owner_nudge(struct mf_owner *o)
+{
+    atomic_store_explicit(&o->nudged, true, memory_order_relaxed);
+    if (!o->sleeping)
+        return;
+    o->sleeping = false; /* one post is enough */
+    sem_post(&o->wake);
+}
+
+void mf_owner_resolved(struct mf_owner *o, struct mf_future *f)
+{
+    if (!f->watched)
+        return;
+    f->watched = false;
+    size_t left = atomic_load_explicit(&o->watch_left, memory_order_relaxed);
+    if (left == 0)
+        return;
+    atomic_store_explicit(&o->watch_left, left - 1, memory_order_release);
+    if (left == 1)
+        mf_owner_nudge(o);
+}
+
+/* --- The alarm -------------------------------------------------------------------------------------------------- */
+
+static void *watch_clock(void *arg)
+{
+    struct mf_owner *o = arg;
+    pthread_mutex_lock(&o->lock);
+    while (!o->closing) {
+        o->alarm = o->on_alarm(o);
+        if (o->alarm > mf_sys_now() && !o->closing)
+            mf_sys_cond_wait_until(&o->alarm_changed, &o->lock, o->alarm);
+    }
+    pthread_mutex_unlock(&o->lock);
+    return NULL;
+}
+
+void mf_owner_alarm(struct mf_owner *o, uint64_t moment)
+{
+    if (!o->alarm_runs) {
+        struct mf_fault fault;
+        o->alarm = moment;
+        if (mf_sys_thread_start(&o->alarm_thread, ALARM_STACK, watch_clock, o, &fault) != MF_OK) {
+            mf_log(MF_LOG_POOL, "time limits do not work: %s", fault.text);
+            return;
+        }
+        o->alarm_runs = true;
+    } else if (moment < o->alarm) {
+        o->alarm = moment;
+        pthread_cond_signal(&o->alarm_changed);
+    }
+}
+
+void mf_owner_alarm_stop(struct mf_owner *o)
+{
+    pthread_mutex_lock(&o->lock);
+    o->closing = true;
+    bool runs = o->alarm_runs;
+    o->alarm_runs = false;
+    pthread_cond_signal(&o->alarm_changed);
+    pthread_mutex_unlock(&o->lock);
+    if (runs)
+        pthread_join(o->alarm_thread, NULL);
+}

@@ -1,0 +1,75 @@
+/* The owner: the thread that makes futures and waits for them, its lock, its sleep, and its alarm.
+ *
+ * One lock guards all state of one owner's futures, pools and workers. The owner sleeps on one semaphore; whoever
+ * resolves the last future it waits for posts it. A task that makes futures of its own is an owner of its own. */
+#ifndef MF_OWNER_H
+#define MF_OWNER_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "future.h"
+#include "list.h"
+#include "runner.h"
+
+struct mf_owner {
+    pthread_mutex_t lock;
+    const struct mf_runner *runner;
+    void *context;               /* for runner->live */
+    pthread_mutex_t output_lock; /* held while runner->live prints, so that lines do not mix; nothing is taken in it */
+    atomic_uint refs;            /* the owner, and every worker thread */
+    struct mf_list pools;        /* under lock, like all below that is not atomic */
+    sem_t wake;                  /* the owner sleeps here */
+    bool sleeping;
+    atomic_bool interrupted;     /* an interrupt action ran while the owner waited */
+    atomic_bool nudged;          /* see mf_owner_nudge */
+    bool wants_room;             /* the owner waits until a queue is shorter */
+    atomic_size_t watch_left;    /* futures that must be resolved before the owner goes on */
+    atomic_bool untidy;          /* something was let go of by a finalizer, or a worker has left */
+    bool closing;
+    uint64_t next_id;
+    uint64_t (*on_alarm)(struct mf_owner *owner); /* acts on what is due, returns the next moment; under the lock */
+    uint64_t alarm;                               /* when the alarm thread wakes */
+    bool alarm_runs;
+    pthread_t alarm_thread;
+    pthread_cond_t alarm_changed;
+};
+
+/* NULL and a fault when memory is out. */
+struct mf_owner *mf_owner_new(const struct mf_runner *runner, void *context, uint64_t (*on_alarm)(struct mf_owner *),
+                              struct mf_fault *fault);
+void mf_owner_ref(struct mf_owner *owner);
+void mf_owner_unref(struct mf_owner *owner); /* any thread, lock not held */
+
+/* --- Waiting ---------------------------------------------------------------------------------------------------- */
+
+/* Counts the futures among the n that are not final and marks them, so that resolving them counts watch_left down;
+ * watch_left becomes what is still missing to need. Lock held. */
+void mf_owner_watch(struct mf_owner *owner, struct mf_future *const *futures, size_t n, size_t need);
+void mf_owner_unwatch(struct mf_owner *owner, struct mf_future *const *futures, size_t n); /* lock held */
+
+/* Until watch_left is 0: spins, then sleeps. Returns MF_OK, MF_ETIMEDOUT, MF_EINTR, or MF_OK early when the owner was
+ * nudged; the caller looks at watch_left. Lock held on entry and exit, not while it waits. */
+enum mf_err mf_owner_sleep(struct mf_owner *owner, uint64_t deadline);
+
+/* Wakes the owner if it sleeps: there is something to do for it. Lock held. */
+void mf_owner_nudge(struct mf_owner *owner);
+
+/* f became final. Lock held. */
+void mf_owner_resolved(struct mf_owner *owner, struct mf_future *f);
+
+/* --- The alarm -------------------------------------------------------------------------------------------------- */
+
+/* Sees that on_alarm is called at that moment or before. Lock held. Starts the alarm's thread the first time; when
+ * that cannot be had, it is logged and time limits do not work. */
+void mf_owner_alarm(struct mf_owner *owner, uint64_t moment);
+
+/* Ends the alarm's thread. Lock not held. */
+void mf_owner_alarm_stop(struct mf_owner *owner);
+
+#endif

@@ -1,0 +1,62 @@
+/* The runner: the one way in which the runtime calls upward. vm/ hands it over when it opens the runtime; the
+ * runtime itself knows only bytes.
+ *
+ * open, run, idle and close of one worker are always called by one and the same thread. */
+#ifndef MF_RUNNER_H
+#define MF_RUNNER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+
+enum mf_stream {
+    MF_STDOUT = 1,
+    MF_STDERR = 2,
+};
+
+/* How a running task talks back. Valid during the call of run; the functions may be called by any thread until then. */
+struct mf_port {
+    void (*emit)(struct mf_port *port, enum mf_stream stream, const void *bytes, size_t n);
+    void (*progress)(struct mf_port *port, double fraction, const char *text); /* text may be NULL */
+};
+
+/* A task as the runner sees it. Everything is the runtime's and stays alive during the call. */
+struct mf_task {
+    struct mf_blob *code;        /* what to run; may be kept by taking a reference, as a key for caching */
+    const struct mf_blob *args;  /* may be NULL */
+    struct mf_blob *const *deps; /* the results of the futures this one was given as arguments */
+    size_t ndeps;
+    uint64_t seed, stream; /* of the task's random numbers */
+    bool setup;            /* runs in the worker's own environment, and what it sets there stays */
+    const atomic_bool *wanted; /* turns true when the task must stop. run pushes interrupt actions (sys.h) for what
+                                  it runs, and looks at this once after the push: a signal may have come before */
+    struct mf_port *port;
+};
+
+enum mf_outcome {
+    MF_OUTCOME_VALUE, /* result holds values */
+    MF_OUTCOME_ERROR, /* result holds an error value and its traceback */
+};
+
+struct mf_worker_info {
+    const char *name;           /* "threads/2"; alive as long as the worker */
+    const struct mf_blob *init; /* what the pool was opened with, or NULL */
+};
+
+struct mf_runner {
+    /* Opens a worker's interpreter. NULL and a filled fault when that is impossible. */
+    void *(*open)(const struct mf_worker_info *info, struct mf_fault *fault);
+    /* Runs one task and appends the result's bytes to *result. Never raises, never exits. */
+    enum mf_outcome (*run)(void *worker, const struct mf_task *task, struct mf_buf *result);
+    /* There is nothing to do for now: let go of what is only kept for speed and was retired. */
+    void (*idle)(void *worker);
+    void (*close)(void *worker);
+    /* Text of tasks whose output is "live", by any thread. ctx is the owner's, given to mf_runtime_new. */
+    void (*live)(void *ctx, const char *worker_name, enum mf_stream stream, const void *bytes, size_t n);
+};
+
+#endif

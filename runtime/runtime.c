@@ -1,0 +1,362 @@
+/* Design note: the owner's calls. Each takes the lock once (enter), does what finalizers have put off, and runs what
+ * synchronous pools have queued before it lets the owner's Lua go on (turn). */
+#include "runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend.h"
+#include "log.h"
+#include "sched.h"
+#include "sys.h"
+
+struct mf_owner *mf_runtime_new(const struct mf_runner *runner, void *context, struct mf_fault *fault)
+{
+    return mf_owner_new(runner, context, mf_sched_expire, fault);
+}
+
+/* --- Pools ------------------------------------------------------------------------------------------------------ */
+
+static enum mf_err unknown_backend(const char *name, struct mf_fault *fault)
+{
+    char list[128] = "";
+    for (int i = 0; mf_backend_name(i); i++) {
+        if (i)
+            strncat(list, ", ", sizeof list - strlen(list) - 1);
+        strncat(list, mf_backend_name(i), sizeof list - strlen(list) - 1);
+    }
+    return mf_fault_set(fault, MF_EINVAL, "there is no plan '%s'; the plans are: %s", name, list);
+}
+
+struct mf_pool *mf_runtime_pool(struct mf_owner *owner, const char *backend, const struct mf_pool_options *options,
+                                struct mf_fault *fault)
+{
+    const struct mf_backend *b = mf_backend_find(backend);
+    if (!b) {
+        unknown_backend(backend, fault);
+        return NULL;
+    }
+    struct mf_pool *pool = mf_pool_new(owner, b, options, fault);
+    if (!pool)
+        return NULL;
+    pthread_mutex_lock(&owner->lock);
+    mf_list_insert(&owner->pools, &pool->link);
+    pthread_mutex_unlock(&owner->lock);
+    return pool;
+}
+
+void mf_runtime_retire(struct mf_pool *pool)
+{
+    pthread_mutex_lock(&pool->owner->lock);
+    pool->retired = true;
+    pool->backend->leave(pool);
+    pthread_mutex_unlock(&pool->owner->lock);
+}
+
+void mf_runtime_release(struct mf_pool *pool)
+{
+    atomic_store(&pool->released, true);
+    atomic_store(&pool->owner->untidy, true);
+}
+
+enum mf_err mf_runtime_setup(struct mf_pool *pool, struct mf_blob *code, struct mf_blob *args)
+{
+    enum mf_err e = MF_ENOMEM;
+    pthread_mutex_lock(&pool->owner->lock);
+    struct mf_setup *setups = realloc(pool->setups, (pool->nsetups + 1) * sizeof *setups);
+    if (setups) {
+        setups[pool->nsetups++] = (struct mf_setup){.code = code, .args = args};
+        pool->setups = setups;
+        e = MF_OK;
+    }
+    pthread_mutex_unlock(&pool->owner->lock);
+    return e;
+}
+
+/* A lazy future whose last handle went away will never be asked for. */
+static void drop_forgotten(struct mf_pool *pool)
+{
+    for (struct mf_list *l = pool->created.next; l != &pool->created;) {
+        struct mf_future *f = MF_LIST_ENTRY(l, struct mf_future, link);
+        l = l->next;
+        if (f->lazy && atomic_load(&f->refs) == 1)
+            mf_sched_cancel(f);
+    }
+}
+
+/* Does what finalizers have put off and joins workers that have left. Lock held on entry and exit. A pool goes to the
+ * end of the list while it is looked at, since joining lets go of the lock. */
+static void tidy(struct mf_owner *owner)
+{
+    size_t n = 0;
+    for (struct mf_list *l = owner->pools.next; l != &owner->pools; l = l->next)
+        n++;
+    for (; n > 0 && !mf_list_empty(&owner->pools); n--) {
+        struct mf_pool *pool = MF_LIST_ENTRY(owner->pools.next, struct mf_pool, link);
+        mf_list_remove(&pool->link);
+        mf_list_insert(&owner->pools, &pool->link);
+        mf_pool_ref(pool);
+        drop_forgotten(pool);
+        mf_pool_join_leavers(pool);
+        if (atomic_load(&pool->released) && pool->handle) {
+            pool->handle = false;
+            pool->retired = true;
+            pool->backend->leave(pool);
+            mf_pool_unref(pool);
+        }
+        mf_pool_unref(pool);
+    }
+}
+
+/* Every entry of the owner passes here. */
+static void enter(struct mf_owner *owner)
+{
+    pthread_mutex_lock(&owner->lock);
+    if (atomic_exchange(&owner->untidy, false))
+        tidy(owner);
+}
+
+static void leave(struct mf_owner *owner)
+{
+    pthread_mutex_unlock(&owner->lock);
+}
+
+/* Runs what synchronous pools have queued. Lock held on entry and exit. */
+static void turn(struct mf_owner *owner)
+{
+    for (struct mf_list *l = owner->pools.next; l != &owner->pools;) {
+        struct mf_pool *pool = MF_LIST_ENTRY(l, struct mf_pool, link);
+        if (!pool->backend->turn || atomic_load(&pool->queue.pending) == 0) {
+            l = l->next;
+            continue;
+        }
+        mf_pool_ref(pool);
+        pool->backend->turn(pool);
+        mf_pool_unref(pool);
+        l = owner->pools.next; /* anything may have happened meanwhile */
+    }
+}
+
+static size_t count_open(const struct mf_pool *pool)
+{
+    size_t n = atomic_load(&pool->queue.pending) + (size_t)pool->running;
+    for (const struct mf_list *l = pool->created.next; l != &pool->created; l = l->next)
+        n += !MF_LIST_ENTRY(l, struct mf_future, link)->lazy;
+    return n;
+}
+
+void mf_runtime_close_pool(struct mf_pool *pool)
+{
+    struct mf_owner *owner = pool->owner;
+    pthread_mutex_lock(&owner->lock);
+    mf_pool_ref(pool);
+    pool->closing = true;
+    mf_sched_cancel_all(pool);
+    pool->backend->leave(pool);
+    uint64_t deadline = mf_sys_now() + 2 * pool->grace;
+    while (pool->alive > 0 && mf_sys_now() < deadline)
+        mf_sys_cond_wait_until(&pool->gone, &owner->lock, deadline);
+    for (int i = 0; i < pool->size; i++) /* no watch thread could be had to do it in time */
+        if (pool->workers[i])
+            pool->backend->abandon(pool->workers[i]);
+    mf_pool_join_leavers(pool);
+    mf_pool_unref(pool);
+    pthread_mutex_unlock(&owner->lock);
+}
+
+size_t mf_runtime_close(struct mf_owner *owner)
+{
+    size_t open = 0;
+    enter(owner);
+    for (struct mf_list *l = owner->pools.next; l != &owner->pools; l = l->next)
+        open += count_open(MF_LIST_ENTRY(l, struct mf_pool, link));
+    while (!mf_list_empty(&owner->pools)) {
+        struct mf_pool *pool = MF_LIST_ENTRY(owner->pools.next, struct mf_pool, link);
+        leave(owner);
+        mf_runtime_close_pool(pool);
+        pthread_mutex_lock(&owner->lock);
+        mf_list_remove(&pool->link);
+        if (pool->handle) {
+            pool->handle = false;
+            mf_pool_unref(pool);
+        }
+    }
+    leave(owner);
+    mf_owner_alarm_stop(owner);
+    return open;
+}
+
+/* --- Futures ---------------------------------------------------------------------------------------------------- */
+
+static bool is_plain(const struct mf_future_spec *s)
+{
+    return !s->ndeps && !s->label && s->timeout <= 0 && !s->retries && !s->priority && !s->worker;
+}
+
+static bool fill_extra(struct mf_future *f, const struct mf_future_spec *s)
+{
+    struct mf_future_extra *x = mf_future_extra_get(f);
+    if (!x || (s->label && !(x->label = strdup(s->label))))
+        return false;
+    if (s->ndeps && !(x->deps = malloc(s->ndeps * sizeof(struct mf_future *))))
+        return false;
+    for (size_t i = 0; i < s->ndeps; i++)
+        x->deps[i] = mf_future_ref(s->deps[i]);
+    x->ndeps = s->ndeps;
+    x->timeout = s->timeout > 0 ? mf_sys_after(s->timeout) - mf_sys_now() : 0;
+    x->retries = s->retries;
+    x->retry_on_error = s->retry_on_error;
+    x->priority = s->priority;
+    x->worker = s->worker;
+    return true;
+}
+
+static struct mf_future *make(struct mf_pool *pool, const struct mf_future_spec *s, struct mf_fault *fault)
+{
+    struct mf_future *f = mf_future_new();
+    if (!f) {
+        mf_blob_unref(s->code);
+        mf_blob_unref(s->args);
+        mf_fault_set(fault, MF_ENOMEM, "out of memory while making a future");
+        return NULL;
+    }
+    f->code = s->code;
+    f->args = s->args;
+    f->output = (uint8_t)s->output;
+    f->setup = s->setup;
+    f->lazy = s->lazy;
+    f->seed = s->seed;
+    f->stream = s->stream;
+    if (!is_plain(s) && !fill_extra(f, s)) {
+        mf_future_unref(f);
+        mf_fault_set(fault, MF_ENOMEM, "out of memory while making a future");
+        return NULL;
+    }
+    if (s->worker > pool->size) {
+        mf_future_unref(f);
+        mf_fault_set(fault, MF_EINVAL, "worker must be from 1 to %d, not %d", pool->size, s->worker);
+        return NULL;
+    }
+    return f;
+}
+
+/* Waits until the pool's queue is within its limit. Lock held on entry and exit. */
+static enum mf_err wait_for_room(struct mf_pool *pool)
+{
+    struct mf_owner *owner = pool->owner;
+    enum mf_err e = MF_OK;
+    while (pool->backend->asynchronous && pool->queue.bytes > pool->queue_bytes && e == MF_OK) {
+        owner->wants_room = true;
+        atomic_store(&owner->watch_left, 1);
+        e = mf_owner_sleep(owner, MF_SYS_NEVER);
+        atomic_store(&owner->watch_left, 0);
+    }
+    owner->wants_room = false;
+    return e;
+}
+
+/* Lock held on entry and exit. f is CREATED and not linked. */
+static void admit(struct mf_pool *pool, struct mf_future *f)
+{
+    f->pool = pool;
+    f->id = ++pool->owner->next_id;
+    mf_pool_ref(pool);
+    mf_list_insert(&pool->created, &f->link);
+    if (!f->lazy)
+        mf_sched_begin(f);
+    turn(pool->owner);
+}
+
+struct mf_future *mf_runtime_submit(struct mf_pool *pool, const struct mf_future_spec *spec, struct mf_fault *fault)
+{
+    struct mf_owner *owner = pool->owner;
+    struct mf_future *f = make(pool, spec, fault);
+    if (!f)
+        return NULL;
+    enter(owner);
+    enum mf_err e = pool->closing ? MF_ECLOSED : wait_for_room(pool);
+    if (e == MF_OK)
+        admit(pool, mf_future_ref(f));
+    leave(owner);
+    if (e == MF_OK)
+        return f;
+    mf_future_unref(f);
+    mf_fault_set(fault, e, "%s", e == MF_ECLOSED ? "the plan is closed" : mf_err_text(e));
+    return NULL;
+}
+
+static void begin_lazy(struct mf_future *f)
+{
+    if (f->lazy && mf_future_state(f) == MF_FUTURE_CREATED)
+        mf_sched_begin(f);
+}
+
+static size_t count_final(struct mf_future *const *futures, size_t n)
+{
+    size_t final = 0;
+    for (size_t i = 0; i < n; i++)
+        final += mf_future_final(futures[i]);
+    return final;
+}
+
+enum mf_err mf_runtime_wait(struct mf_owner *owner, struct mf_future *const *futures, size_t n, size_t need,
+                            uint64_t deadline)
+{
+    enum mf_err e = MF_OK;
+    if (count_final(futures, n) >= need)
+        return MF_OK;
+    enter(owner);
+    for (size_t i = 0; i < n; i++)
+        begin_lazy(futures[i]);
+    turn(owner);
+    while (e == MF_OK && count_final(futures, n) < need) {
+        mf_owner_watch(owner, futures, n, need);
+        e = mf_owner_sleep(owner, deadline);
+        mf_owner_unwatch(owner, futures, n);
+        turn(owner);
+    }
+    leave(owner);
+    return e == MF_ETIMEDOUT && count_final(futures, n) >= need ? MF_OK : e;
+}
+
+bool mf_runtime_poll(struct mf_owner *owner, struct mf_future *f)
+{
+    if (mf_future_final(f))
+        return true;
+    enter(owner);
+    begin_lazy(f);
+    turn(owner);
+    leave(owner);
+    return mf_future_final(f);
+}
+
+bool mf_runtime_cancel(struct mf_owner *owner, struct mf_future *f)
+{
+    enter(owner);
+    bool changed = mf_sched_cancel(f);
+    leave(owner);
+    return changed;
+}
+
+bool mf_runtime_output(struct mf_owner *owner, struct mf_future *f, struct mf_buf *out)
+{
+    bool ok = true;
+    pthread_mutex_lock(&owner->lock);
+    if (f->extra && f->extra->output.len)
+        ok = mf_buf_append(out, f->extra->output.data, f->extra->output.len);
+    pthread_mutex_unlock(&owner->lock);
+    return ok;
+}
+
+bool mf_runtime_progress(struct mf_owner *owner, struct mf_future *f, double *fraction, char *text)
+{
+    bool reported = false;
+    pthread_mutex_lock(&owner->lock);
+    if (f->extra && f->extra->progress >= 0) {
+        *fraction = f->extra->progress;
+        memcpy(text, f->extra->progress_text, sizeof f->extra->progress_text);
+        reported = true;
+    }
+    pthread_mutex_unlock(&owner->lock);
+    return reported;
+}

@@ -1,0 +1,78 @@
+/* The runtime: opens and closes it all, and is the one door that vm/ uses. Unless a function says otherwise, only the
+ * owner's thread calls it, without the lock. */
+#ifndef MF_RUNTIME_H
+#define MF_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "future.h"
+#include "owner.h"
+#include "pool.h"
+#include "runner.h"
+
+/* What submit takes. code and args: the caller's references go to the future, on failure too. */
+struct mf_future_spec {
+    struct mf_blob *code, *args;
+    struct mf_future **deps; /* borrowed; copied */
+    size_t ndeps;
+    const char *label;       /* borrowed; copied; may be NULL */
+    double timeout;          /* seconds of running; 0 = none */
+    unsigned retries;
+    bool retry_on_error;
+    int priority;
+    int worker;              /* pinned to that worker, from 1; 0 = any */
+    enum mf_output output;
+    bool setup, lazy;
+    uint64_t seed, stream;
+};
+
+/* context is handed to runner->live. NULL and a fault when memory is out. */
+struct mf_owner *mf_runtime_new(const struct mf_runner *runner, void *context, struct mf_fault *fault);
+
+/* Cancels and closes everything, bounded by the grace times; futures stay valid and final. Returns how many futures
+ * were not final (lazy ones that were never asked for are not counted). Idempotent. mf_owner_unref then drops the
+ * memory, when the last abandoned worker has ended. */
+size_t mf_runtime_close(struct mf_owner *owner);
+
+/* A pool of the backend of that name; see mf_pool_new. An unknown name is MF_EINVAL and lists the ones there are. */
+struct mf_pool *mf_runtime_pool(struct mf_owner *owner, const char *backend, const struct mf_pool_options *options,
+                                struct mf_fault *fault);
+
+/* No new futures will come: workers leave when nothing is left to do. The handle stays valid. */
+void mf_runtime_retire(struct mf_pool *pool);
+
+/* The owner's handle is gone; what is queued still runs. Takes no lock, so a finalizer may call it. */
+void mf_runtime_release(struct mf_pool *pool);
+
+/* Makes a future and queues it (unless lazy or waiting for deps). On a backend that is not asynchronous the task has
+ * run when this returns. Waits while the pool's queue is over its byte limit. Returns a reference for the caller;
+ * NULL and a fault on failure (MF_ECLOSED, MF_ENOMEM, MF_EINVAL, MF_EINTR). */
+struct mf_future *mf_runtime_submit(struct mf_pool *pool, const struct mf_future_spec *spec, struct mf_fault *fault);
+
+/* Remembers a task that every worker of the pool which starts from now on runs first. References taken over on
+ * success. */
+enum mf_err mf_runtime_setup(struct mf_pool *pool, struct mf_blob *code, struct mf_blob *args);
+
+/* Cancels everything in the pool, waits for its workers (at most twice the grace time) and joins them. The handle stays
+ * valid; submit then says MF_ECLOSED. Idempotent. */
+void mf_runtime_close_pool(struct mf_pool *pool);
+
+/* Waits until need of the n futures are final. MF_OK, MF_ETIMEDOUT or MF_EINTR. Starts lazy futures. */
+enum mf_err mf_runtime_wait(struct mf_owner *owner, struct mf_future *const *futures, size_t n, size_t need,
+                            uint64_t deadline);
+
+/* Is f final? Starts it when it is lazy, and never blocks (on a synchronous backend it runs the task). */
+bool mf_runtime_poll(struct mf_owner *owner, struct mf_future *f);
+
+bool mf_runtime_cancel(struct mf_owner *owner, struct mf_future *f); /* false when it was final */
+
+/* Appends what the task of f has printed so far, as records (future.h); false when memory is out. */
+bool mf_runtime_output(struct mf_owner *owner, struct mf_future *f, struct mf_buf *out);
+
+/* The last reported fraction (false when none was) and text (64 bytes). */
+bool mf_runtime_progress(struct mf_owner *owner, struct mf_future *f, double *fraction, char *text);
+
+#endif

@@ -1,0 +1,48 @@
+/* The scheduler: futures against pools. Queueing, taking, finishing, retrying, cancelling, and futures that wait for
+ * other futures. Everything here is called with the runtime's lock held. */
+#ifndef MF_SCHED_H
+#define MF_SCHED_H
+
+#include <stdbool.h>
+
+#include "future.h"
+#include "pool.h"
+#include "runner.h"
+
+/* Takes a CREATED future whose arguments are all final: puts it on its pool's queue and feeds the pool, or fails it
+ * when an argument failed. May fail f with LOST when no worker can be had. */
+void mf_sched_enqueue(struct mf_future *f);
+
+/* The next future for this worker, which is IDLE: now RUNNING and worker->running, and the worker BUSY. NULL when nothing
+ * is queued for it. */
+struct mf_future *mf_sched_take(struct mf_worker *worker);
+
+/* Ends f in a final state with the result (taken over; may be NULL) and tells who waits. Releases the runtime's
+ * reference to f. text, for failures without a result, may be NULL. */
+void mf_sched_finish(struct mf_future *f, enum mf_future_state state, enum mf_failure failure, struct mf_blob *result,
+                     const char *text);
+
+/* The worker's future ended with that outcome: finishes it, or queues it again when it may be retried. */
+void mf_sched_settle(struct mf_worker *worker, enum mf_outcome outcome, struct mf_blob *result);
+
+/* Cancels f if it is not final; true if it was not. */
+bool mf_sched_cancel(struct mf_future *f);
+
+/* Registers f, which is CREATED, with its dependencies; when none is open any more it is enqueued at once. False
+ * when memory is out (nothing is registered then). */
+bool mf_sched_depend(struct mf_future *f);
+
+/* Cancels every future of the pool that is not final. The caller holds a reference to the pool. */
+void mf_sched_cancel_all(struct mf_pool *pool);
+
+/* Everything queued in the pool is lost for that reason. */
+void mf_sched_lose_all(struct mf_pool *pool, const char *text);
+
+/* A lazy future is wanted now: queues it, or lets it wait for its dependencies. */
+void mf_sched_begin(struct mf_future *f);
+
+/* The alarm: acts on the deadlines of all workers that have passed. First the task's time limit: its future fails at
+ * once and the task is asked to stop. Then the grace time: the worker is abandoned. Returns the next deadline. */
+uint64_t mf_sched_expire(struct mf_owner *owner);
+
+#endif

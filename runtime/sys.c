@@ -1,0 +1,374 @@
+/* Design note: everything here is a small fact about the platform, with no state but three things that signals
+ * force: the per-thread stack of interrupt actions, whether the signal's handler is installed, and the handler that
+ * was there before. The stack is read by a handler on its own thread only, so ordering against the compiler
+ * (atomic_signal_fence) is all it needs. */
+#define _GNU_SOURCE
+#include "sys.h"
+
+#include <errno.h>
+#include <math.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/random.h>
+#endif
+
+#define NS 1000000000ull
+#define SEM_SLICE NS             /* a semaphore sleeps on the wall clock: look at the monotonic one this often */
+#define SPIN_TURNS_PER_YIELD 64u /* pauses between two calls of the scheduler */
+
+uint64_t mf_sys_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
+}
+
+uint64_t mf_sys_after(double seconds)
+{
+    uint64_t now = mf_sys_now();
+    if (!(seconds > 0))
+        return now;
+    if (seconds > 1e9)
+        return MF_SYS_NEVER;
+    return now + (uint64_t)(seconds * 1e9);
+}
+
+/* --- Cores ----------------------------------------------------------------------------------------------------- */
+
+static int affinity_cores(void)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
+#endif
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+
+static int least(int a, long b)
+{
+    return b > 0 && b < a ? (int)b : a;
+}
+
+#ifdef __linux__
+static bool read_two(const char *path, long *a, long *b)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return false;
+    int n = fscanf(f, "%ld %ld", a, b);
+    fclose(f);
+    return n >= 1;
+}
+
+/* The tightest quota on the way from the process's own group up to the root of one hierarchy. */
+static int quota_upwards(int cores, const char *mount, char *group, bool v2)
+{
+    for (;;) {
+        char path[1024];
+        long quota = 0, period = 0, unused;
+        bool known = false;
+        if (v2) {
+            if (snprintf(path, sizeof path, "%s%s/cpu.max", mount, group) < (int)sizeof path)
+                known = read_two(path, &quota, &period);
+        } else if (snprintf(path, sizeof path, "%s%s/cpu.cfs_quota_us", mount, group) < (int)sizeof path &&
+                   read_two(path, &quota, &unused) &&
+                   snprintf(path, sizeof path, "%s%s/cpu.cfs_period_us", mount, group) < (int)sizeof path) {
+            known = read_two(path, &period, &unused);
+        }
+        if (known && quota > 0 && period > 0)
+            cores = least(cores, (quota + period - 1) / period);
+        char *slash = strrchr(group, '/');
+        if (!slash)
+            return cores;
+        *slash = '\0';
+    }
+}
+
+/* A line of /proc/self/cgroup is "id:controllers:group"; the unified hierarchy has no controllers. */
+static int cgroup_cores(int cores)
+{
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    if (!f)
+        return cores;
+    char line[512];
+    while (fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = '\0';
+        char *controllers = strchr(line, ':');
+        char *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!group)
+            continue;
+        *group++ = '\0';
+        controllers++;
+        if (*controllers == '\0')
+            cores = quota_upwards(cores, "/sys/fs/cgroup", group, true);
+        else if (strcmp(controllers, "cpu") == 0 || strncmp(controllers, "cpu,", 4) == 0)
+            cores = quota_upwards(cores, "/sys/fs/cgroup/cpu", group, false);
+    }
+    fclose(f);
+    return cores;
+}
+#endif
+
+int mf_sys_cores(void)
+{
+    static const char *const limits[] = {"SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS", "PBS_NP", "NSLOTS",
+                                         "LSB_DJOB_NUMPROC"};
+    int cores = affinity_cores();
+#ifdef __linux__
+    cores = cgroup_cores(cores);
+#endif
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        const char *text = getenv(limits[i]);
+        if (text)
+            cores = least(cores, strtol(text, NULL, 10));
+    }
+    return cores > 0 ? cores : 1;
+}
+
+uint64_t mf_sys_entropy(void)
+{
+    uint64_t n = 0;
+#ifdef __linux__
+    if (getrandom(&n, sizeof n, GRND_NONBLOCK) == (ssize_t)sizeof n && n)
+        return n;
+#endif
+    n = mf_sys_now() ^ ((uint64_t)getpid() << 32) ^ (uint64_t)(uintptr_t)&n;
+    return n ? n : 1;
+}
+
+int mf_sys_columns(int fd)
+{
+    struct winsize size;
+    return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* --- Locks and sleeping ---------------------------------------------------------------------------------------- */
+
+enum mf_err mf_sys_mutex_init(pthread_mutex_t *mutex)
+{
+    pthread_mutexattr_t attr;
+    if (pthread_mutexattr_init(&attr) != 0)
+        return MF_ENOMEM;
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+    int e = pthread_mutex_init(mutex, &attr);
+    pthread_mutexattr_destroy(&attr);
+    return e == 0 ? MF_OK : MF_ENOMEM;
+}
+
+enum mf_err mf_sys_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0)
+        return MF_ENOMEM;
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    int e = pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+    return e == 0 ? MF_OK : MF_ENOMEM;
+}
+
+void mf_sys_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline)
+{
+    if (deadline == MF_SYS_NEVER) {
+        pthread_cond_wait(cond, mutex);
+        return;
+    }
+    struct timespec t = {.tv_sec = (time_t)(deadline / NS), .tv_nsec = (long)(deadline % NS)};
+    pthread_cond_timedwait(cond, mutex, &t);
+}
+
+bool mf_sys_sem_wait_until(sem_t *sem, uint64_t deadline)
+{
+    for (;;) {
+        uint64_t now = mf_sys_now();
+        if (now >= deadline)
+            return sem_trywait(sem) == 0;
+        uint64_t left = deadline - now < SEM_SLICE ? deadline - now : SEM_SLICE;
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        left += (uint64_t)t.tv_nsec;
+        t.tv_sec += (time_t)(left / NS);
+        t.tv_nsec = (long)(left % NS);
+        if (sem_timedwait(sem, &t) == 0)
+            return true;
+        if (errno == EINTR)
+            return false;
+    }
+}
+
+void mf_sys_spin(unsigned turn)
+{
+    if (turn % SPIN_TURNS_PER_YIELD == SPIN_TURNS_PER_YIELD - 1) {
+        sched_yield();
+        return;
+    }
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+/* --- Threads and interruption ---------------------------------------------------------------------------------- */
+
+#define INTERRUPT_SIGNAL SIGURG
+
+static _Thread_local struct mf_sys_interrupt *volatile interrupts; /* innermost first */
+static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool installed;                /* under install_lock */
+static struct sigaction earlier;      /* written before the handler can run, then only read */
+
+void mf_sys_interrupt_push(struct mf_sys_interrupt *entry)
+{
+    entry->outer = interrupts;
+    atomic_signal_fence(memory_order_release);
+    interrupts = entry;
+}
+
+void mf_sys_interrupt_pop(struct mf_sys_interrupt *entry)
+{
+    interrupts = entry->outer;
+    atomic_signal_fence(memory_order_release);
+}
+
+/* Runs the actions from the innermost entry out to last, which is included. */
+static void run_actions(const struct mf_sys_interrupt *last)
+{
+    for (const struct mf_sys_interrupt *e = interrupts; e; e = e->outer) {
+        if (e->action)
+            e->action(e->arg);
+        if (e == last)
+            return;
+    }
+}
+
+void mf_sys_interrupt_self(void)
+{
+    run_actions(NULL);
+}
+
+static void on_interrupt(int sig, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    const struct mf_sys_interrupt *target = NULL;
+    for (const struct mf_sys_interrupt *e = interrupts; e; e = e->outer)
+        if (e->wanted && atomic_load_explicit(e->wanted, memory_order_acquire))
+            target = e;
+    if (target)
+        run_actions(target);
+    if (earlier.sa_flags & SA_SIGINFO) {
+        if (earlier.sa_sigaction)
+            earlier.sa_sigaction(sig, info, context);
+    } else if (earlier.sa_handler != SIG_DFL && earlier.sa_handler != SIG_IGN) {
+        earlier.sa_handler(sig);
+    }
+    errno = saved;
+}
+
+/* No SA_RESTART: a blocking read in a task must return so that the task notices. */
+enum mf_err mf_sys_interrupt_ready(struct mf_fault *fault)
+{
+    enum mf_err e = MF_OK;
+    pthread_mutex_lock(&install_lock);
+    if (!installed) {
+        struct sigaction action = {.sa_flags = SA_SIGINFO};
+        action.sa_sigaction = on_interrupt;
+        sigemptyset(&action.sa_mask);
+        if (sigaction(INTERRUPT_SIGNAL, NULL, &earlier) == 0 && sigaction(INTERRUPT_SIGNAL, &action, NULL) == 0)
+            installed = true;
+        else
+            e = mf_fault_set(fault, MF_ESYS, "cannot install the interrupt signal: %s", strerror(errno));
+    }
+    pthread_mutex_unlock(&install_lock);
+    return e;
+}
+
+void mf_sys_interrupt_thread(pthread_t thread)
+{
+    pthread_kill(thread, INTERRUPT_SIGNAL);
+}
+
+enum mf_err mf_sys_thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg, struct mf_fault *fault)
+{
+    pthread_attr_t attr;
+    sigset_t blocked, old;
+    sigfillset(&blocked);
+    sigdelset(&blocked, INTERRUPT_SIGNAL);
+    sigdelset(&blocked, SIGSEGV); /* faults of the thread itself must still end the program with a core */
+    sigdelset(&blocked, SIGBUS);
+    sigdelset(&blocked, SIGFPE);
+    sigdelset(&blocked, SIGILL);
+    if (pthread_attr_init(&attr) != 0)
+        return mf_fault_set(fault, MF_ENOMEM, "cannot start a thread: out of memory");
+    pthread_attr_setstacksize(&attr, stack);
+    pthread_sigmask(SIG_SETMASK, &blocked, &old); /* a thread starts with its creator's mask */
+    int e = pthread_create(thread, &attr, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+    if (e != 0)
+        return mf_fault_set(fault, MF_ESYS, "cannot start a thread: %s", strerror(e));
+    return MF_OK;
+}
+
+/* --- Streams --------------------------------------------------------------------------------------------------- */
+
+struct sink {
+    void (*write)(void *arg, const char *bytes, size_t n);
+    void *arg;
+};
+
+static int sink_close(void *cookie)
+{
+    free(cookie);
+    return 0;
+}
+
+#ifdef __GLIBC__
+static ssize_t sink_write(void *cookie, const char *bytes, size_t n)
+{
+    struct sink *s = cookie;
+    s->write(s->arg, bytes, n);
+    return (ssize_t)n;
+}
+
+static FILE *sink_open(struct sink *s)
+{
+    return fopencookie(s, "w", (cookie_io_functions_t){.write = sink_write, .close = sink_close});
+}
+#else
+static int sink_write(void *cookie, const char *bytes, int n)
+{
+    struct sink *s = cookie;
+    s->write(s->arg, bytes, (size_t)n);
+    return n;
+}
+
+static FILE *sink_open(struct sink *s)
+{
+    return funopen(s, NULL, sink_write, NULL, sink_close);
+}
+#endif
+
+FILE *mf_sys_stream(void (*write)(void *arg, const char *bytes, size_t n), void *arg)
+{
+    struct sink *s = malloc(sizeof *s);
+    if (!s)
+        return NULL;
+    *s = (struct sink){.write = write, .arg = arg};
+    FILE *f = sink_open(s);
+    if (!f) {
+        free(s);
+        return NULL;
+    }
+    setvbuf(f, NULL, _IONBF, 0);
+    return f;
+}

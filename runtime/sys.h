@@ -1,0 +1,79 @@
+/* Small truths about the operating system: time, cores, locks, sleeping, interrupting a thread, streams that call
+ * back. What is Linux-only or glibc-only stands in sys.c beside a portable branch. */
+#ifndef MF_SYS_H
+#define MF_SYS_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "err.h"
+
+#define MF_SYS_NEVER UINT64_MAX /* a deadline that does not come */
+
+/* Monotonic time in nanoseconds. */
+uint64_t mf_sys_now(void);
+
+/* The moment that many seconds from now; MF_SYS_NEVER when they are infinite or too many, now when negative or NaN. */
+uint64_t mf_sys_after(double seconds);
+
+/* The processing units this process may use, at least 1: the smallest of affinity, cgroup v1/v2 CPU quota (rounded
+ * up) and the limits that schedulers put in SLURM_CPUS_PER_TASK, OMP_NUM_THREADS, PBS_NP, NSLOTS, LSB_DJOB_NUMPROC. */
+int mf_sys_cores(void);
+
+/* Nonzero bytes that differ from call to call, for seeds. */
+uint64_t mf_sys_entropy(void);
+
+/* Columns of the terminal behind fd, or 80. */
+int mf_sys_columns(int fd);
+
+/* A mutex for short sections: spins a little before it sleeps where the C library can. */
+enum mf_err mf_sys_mutex_init(pthread_mutex_t *mutex);
+
+/* A condition variable whose timed wait runs on the monotonic clock; deadline as of mf_sys_now. */
+enum mf_err mf_sys_cond_init(pthread_cond_t *cond);
+void mf_sys_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline);
+
+/* Sleeps until the semaphore is posted (true), or the deadline has passed or a signal handler ran (false). */
+bool mf_sys_sem_wait_until(sem_t *sem, uint64_t deadline);
+
+/* One turn of a spin loop: tells the processor, and every so often the scheduler. */
+void mf_sys_spin(unsigned turn);
+
+/* A thread with that much stack (bytes) and all signals blocked except the one that interrupts. */
+enum mf_err mf_sys_thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg,
+                                struct mf_fault *fault);
+
+/* --- Interruption -----------------------------------------------------------------------------------------------
+ * Every thread has a stack of interrupt actions, innermost last: what must be done so that the code running there
+ * stops soon (put a hook on a Lua state, wake a wait). Actions run in a signal handler on their own thread, so they
+ * may only do what is async-signal-safe. An entry lives on the C stack of the function that pushed it, which must
+ * pop it on every way out. wanted, if not NULL, marks an entry as a target of its own: mf_sys_interrupt_thread
+ * runs the actions from the innermost one out to the outermost entry whose *wanted is true, and none if there is
+ * no such entry, so that a signal that arrives late does nothing. An action may be NULL. */
+struct mf_sys_interrupt {
+    void (*action)(void *arg);
+    void *arg;
+    const atomic_bool *wanted;
+    struct mf_sys_interrupt *outer;
+};
+
+void mf_sys_interrupt_push(struct mf_sys_interrupt *entry);
+void mf_sys_interrupt_pop(struct mf_sys_interrupt *entry); /* entry and all that were pushed after it */
+
+/* Runs all actions of the calling thread. Async-signal-safe: for a handler of SIGINT. */
+void mf_sys_interrupt_self(void);
+
+/* Makes thread look at its wanted flags (see above). The signal is SIGURG, whose default is to be ignored; its
+ * handler is installed at the first call of mf_sys_interrupt_ready and passes on to a handler that was there. */
+enum mf_err mf_sys_interrupt_ready(struct mf_fault *fault);
+void mf_sys_interrupt_thread(pthread_t thread);
+
+/* A C stream, unbuffered, whose writes call sink(arg, bytes, n). NULL with errno set when none can be made. */
+FILE *mf_sys_stream(void (*sink)(void *arg, const char *bytes, size_t n), void *arg);
+
+#endif

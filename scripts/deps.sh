@@ -1,0 +1,138 @@
+#!/bin/sh
+# Makes sure that what a make target needs is installed. Fast and without root when nothing is missing.
+# usage: deps.sh [build|demo|bench|test|check|fuzz]...     (default: build)
+#
+# On Debian and its kin the missing packages are installed with apt-get, as root or through sudo; elsewhere the
+# script says what to install and fails.
+set -eu
+
+compiler=${CC:-gcc}
+missing= # Debian packages
+wanted=  # the same in words, for other systems
+
+# need PACKAGE DESCRIPTION COMMAND...: PACKAGE is missing when COMMAND fails.
+need() {
+    package=$1
+    description=$2
+    shift 2
+    "$@" >/dev/null 2>&1 && return
+    case " $missing " in *" $package "*) return ;; esac
+    missing="$missing $package"
+    wanted="$wanted
+  $description"
+}
+
+has_command() { command -v "$1"; }
+
+has_lua() {
+    for name in lua5.4 lua-5.4 lua54 lua; do
+        pkg-config --atleast-version=5.4 "$name" && pkg-config --max-version=5.4.999 "$name" && return
+    done
+    return 1
+}
+
+# A C module counts when it stands in one of the folders that Debian's and upstream's Lua search.
+has_lua_file() {
+    for folder in /usr/local/share/lua/5.4 /usr/local/lib/lua/5.4 /usr/share/lua/5.4 /usr/lib/lua/5.4 \
+        /usr/lib/*/lua/5.4 "${HOME:-/root}"/.luarocks/share/lua/5.4 "${HOME:-/root}"/.luarocks/lib/lua/5.4; do
+        [ -e "$folder/$1" ] && return
+    done
+    return 1
+}
+
+has_fuzzer() {
+    has_command clang || return
+    file=$(clang -print-file-name=libclang_rt.fuzzer-"$(uname -m)".a)
+    [ -e "$file" ] && return
+    [ -e "$(clang -print-runtime-dir)/libclang_rt.fuzzer.a" ] || has_old_fuzzer
+}
+
+has_old_fuzzer() {
+    [ -e "$(clang -print-resource-dir)/lib/linux/libclang_rt.fuzzer-$(uname -m).a" ]
+}
+
+# clang's runtime is packaged by version; the unversioned name exists from Debian 12 on.
+fuzzer_package() {
+    version=$(clang --version 2>/dev/null | sed -n 's/.*clang version \([0-9]*\).*/\1/p')
+    if [ -n "$version" ]; then echo "libclang-rt-$version-dev"; else echo libclang-rt-dev; fi
+}
+
+for_build() {
+    need gcc "gcc (or another C11 compiler)" has_command "${compiler%% *}"
+    need libc6-dev "the C library's headers" test -e /usr/include/stdio.h
+    need make "GNU make" has_command make
+    need pkg-config "pkg-config" has_command pkg-config
+    need liblua5.4-dev "Lua 5.4: headers, library and its pkg-config file" has_lua
+}
+
+for_test() {
+    for_build
+    need lua-busted "busted for Lua 5.4 (luarocks: busted)" has_lua_file busted/runner.lua
+    need lua-cjson "cjson for Lua 5.4 (luarocks: lua-cjson)" has_lua_file cjson.so
+    need lua-filesystem "lfs for Lua 5.4 (luarocks: luafilesystem)" has_lua_file lfs.so
+}
+
+for_check() {
+    for_build
+    need lua-check "luacheck" has_command luacheck
+    need clang-format "clang-format" has_command clang-format
+}
+
+for_fuzz() {
+    for_build
+    need clang "clang" has_command clang
+    need "$(fuzzer_package)" "clang's libFuzzer and sanitizer runtimes" has_fuzzer
+}
+
+# Fills missing and wanted for the purposes given.
+look() {
+    missing=
+    wanted=
+    for purpose in "$@"; do
+        case $purpose in
+        build | demo | bench) for_build ;;
+        test) for_test ;;
+        check) for_check ;;
+        fuzz) for_fuzz ;;
+        *)
+            echo "deps: unknown purpose '$purpose'; there are: build demo bench test check fuzz" >&2
+            exit 2
+            ;;
+        esac
+    done
+}
+
+# Sets run to what makes a command run as root.
+find_root() {
+    run=
+    [ "$(id -u)" != 0 ] || return 0
+    if ! command -v sudo >/dev/null 2>&1; then
+        echo "deps: not root and no sudo; have an administrator run: apt-get install$missing" >&2
+        exit 1
+    fi
+    run=sudo
+}
+
+install_missing() {
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "deps: not installed:$wanted" >&2
+        echo "deps: install these with this system's package manager and try again" >&2
+        exit 1
+    fi
+    find_root
+    echo "deps: installing$missing"
+    # A failed update (one mirror of several, say) may still leave usable lists, so the installation decides.
+    $run apt-get update -qq || true
+    # shellcheck disable=SC2086
+    $run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+}
+
+[ $# -gt 0 ] || set -- build
+look "$@"
+[ -n "$missing" ] || exit 0
+install_missing
+look "$@"
+if [ -n "$missing" ]; then
+    echo "deps: still missing after installation:$wanted" >&2
+    exit 1
+fi

@@ -1,0 +1,152 @@
+-- The chunks of one map that are under way. Entries stand in the order of their elements; open ones, which are not
+-- resolved yet, also stand in a small array that the core can wait on. Chunks resolve in any order and are taken in
+-- the order of their elements, so that output appears as if the map had been a loop.
+
+local core = require("moonfleet.core")
+
+local M = {}
+
+---@class moonfleet.Entry one chunk under way
+---@field future userdata
+---@field first integer position of its first element
+---@field last integer position of its last element
+---@field buffer table? the elements, where they were read from an iterator
+---@field done boolean resolved
+---@field ok boolean resolved, and not by an error, a cancellation or a loss
+
+---@class moonfleet.Flight
+---@field limit integer open chunks, at most
+---@field open integer
+---@field failed boolean a chunk has not ended well
+---@field finished integer elements of resolved chunks
+local Flight = {}
+Flight.__index = Flight
+
+---@param pool userdata
+---@param policy moonfleet.Policy learns from the chunks
+---@return moonfleet.Flight
+function M.new(pool, policy)
+    return setmetatable({
+        limit = pool:asynchronous() and 2 * pool:workers() or 1,
+        policy = policy,
+        entries = {},
+        head = 1,
+        tail = 0,
+        waiting = {},
+        futures = {},
+        open = 0,
+        failed = false,
+        finished = 0,
+    }, Flight)
+end
+
+---@param future userdata
+---@param first integer
+---@param last integer
+---@param buffer table?
+function Flight:add(future, first, last, buffer)
+    local entry = { future = future, first = first, last = last, buffer = buffer, done = false, ok = false }
+    self.tail = self.tail + 1
+    self.entries[self.tail] = entry
+    self.open = self.open + 1
+    self.waiting[self.open] = entry
+    self.futures[self.open] = future
+end
+
+-- Takes note of an entry that is resolved.
+local function settle(self, entry)
+    local count = entry.last - entry.first + 1
+    local future = entry.future
+    entry.done = true
+    self.finished = self.finished + count
+    entry.ok = future:state() == "done"
+    if entry.ok then
+        self.policy:learn(count, future:elapsed() or 0)
+    else
+        self.failed = true
+    end
+end
+
+---Takes note of what is resolved, without waiting.
+function Flight:sweep()
+    local kept = 0
+    local waiting, futures = self.waiting, self.futures
+    local n = self.open
+    for i = 1, n do
+        local entry = waiting[i]
+        if futures[i]:resolved() then
+            settle(self, entry)
+        else
+            kept = kept + 1
+            waiting[kept], futures[kept] = entry, entry.future
+        end
+    end
+    for i = kept + 1, n do
+        waiting[i], futures[i] = nil, nil
+    end
+    self.open = kept
+end
+
+---Waits until at least count open chunks (all when nil) are resolved, or the time is over.
+---@param count integer?
+---@param timeout number? seconds
+function Flight:wait(count, timeout)
+    if self.open > 0 then
+        core.wait(self.futures, self.open, count, timeout)
+        self:sweep()
+    end
+end
+
+---The number of chunks that have not been taken.
+---@return integer
+function Flight:count()
+    return self.tail - self.head + 1
+end
+
+---The oldest chunk that has not been taken, resolved or not.
+---@return moonfleet.Entry?
+function Flight:peek()
+    return self.entries[self.head]
+end
+
+---Takes the oldest chunk out.
+---@return moonfleet.Entry?
+function Flight:take()
+    local entry = self.entries[self.head]
+    if entry then
+        self.entries[self.head] = nil
+        self.head = self.head + 1
+    end
+    return entry
+end
+
+---Takes any resolved chunk out, the oldest first. Chunks behind it move up.
+---@return moonfleet.Entry?
+function Flight:take_done()
+    for i = self.head, self.tail do
+        local entry = self.entries[i]
+        if entry.done then
+            table.move(self.entries, self.head, i - 1, self.head + 1)
+            self.entries[self.head] = nil
+            self.head = self.head + 1
+            return entry
+        end
+    end
+    return nil
+end
+
+---Cancels all that is open, the youngest first, so that no worker picks up what is about to be cancelled.
+---@return boolean changed whether there was anything to cancel
+function Flight:cancel()
+    local changed = false
+    for i = self.open, 1, -1 do
+        changed = self.futures[i]:cancel() or changed
+    end
+    return changed
+end
+
+function Flight:__close()
+    self:cancel()
+end
+
+return M

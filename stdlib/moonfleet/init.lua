@@ -1,0 +1,68 @@
+-- The module "moonfleet": a table whose functions live in submodules that are loaded when they are first used. The
+-- functions are documented where they are defined.
+
+local core = require("moonfleet.core")
+local options = require("moonfleet.options")
+
+-- function -> the submodule (and its name there, if it is another one)
+local homes = {
+    plan = { "plan" },
+    with_plan = { "plan" },
+    workers = { "plan" },
+    future = { "future" },
+    value = { "future" },
+    wait = { "future" },
+    as_completed = { "future" },
+    race = { "future" },
+    map = { "map" },
+    starmap = { "map" },
+    map_pairs = { "map" },
+    filter = { "map" },
+    each = { "map" },
+    replicate = { "map" },
+    imap = { "iterate" },
+    reduce = { "reduce" },
+    mapreduce = { "reduce" },
+    map_async = { "async" },
+    range = { "range", "new" },
+    cluster = { "cluster" },
+    export = { "cluster" },
+    everywhere = { "cluster" },
+    progress = { "progress", "report" },
+}
+
+---@class moonfleet
+---@field version string
+local mf = { version = "0.1.0" }
+
+---The number of cores this process may use: the least of its CPU affinity, its cgroup's CPU quota and what a scheduler
+---allots (SLURM_CPUS_PER_TASK, OMP_NUM_THREADS and the like); at least 1.
+---@return integer
+function mf.cores()
+    return core.cores()
+end
+
+---Seeds the random numbers of all futures and map elements made from now on. The same seed gives the same numbers under
+---every plan, number of workers and chunk size.
+---@param seed integer
+function mf.seed(seed)
+    core.seed(options.argument("mf.seed", "the seed", options.kinds.integer, seed))
+end
+
+---Seconds of a clock that never goes back; its zero means nothing.
+---@return number
+function mf.now()
+    return core.now()
+end
+
+return setmetatable(mf, {
+    __index = function(_, name)
+        local home = homes[name]
+        if not home then
+            return nil
+        end
+        local fn = require("moonfleet." .. home[1])[home[2] or name]
+        mf[name] = fn
+        return fn
+    end,
+})

@@ -1,0 +1,65 @@
+-- Prints how much memory one thing takes, in bytes: the growth of this process's private memory by many of them,
+-- divided by their number. A process of its own, since memory freed earlier would be used again and hide the growth.
+--
+--   moonfleet tests/bench/memory.lua queued      a trivial future in the queue, held in a list
+--   moonfleet tests/bench/memory.lua worker      a started, idle worker of the plan threads
+local mf = require("moonfleet")
+
+local FUTURES, WORKERS = 100000, 16
+
+-- Private memory in bytes, of which "private" excludes what is shared with other processes, such as the program's text.
+local function private_bytes()
+    collectgarbage()
+    collectgarbage()
+    local sum = 0
+    for line in io.lines("/proc/self/smaps_rollup") do
+        sum = sum + (tonumber(line:match("^Private_%a+:%s+(%d+) kB")) or 0)
+    end
+    assert(sum > 0, "/proc/self/smaps_rollup names no private memory")
+    return sum * 1024
+end
+
+local what = {}
+
+function what.queued()
+    mf.plan("threads", { workers = 1 })
+    local function trivial(x)
+        return x
+    end
+    mf.future(trivial, 1):value()
+    local busy = mf.future(function()
+        while true do
+        end
+    end)
+    repeat
+    until busy:state() == "running"
+
+    local held = {}
+    for i = 1, FUTURES do
+        held[i] = false -- the list itself is not what we measure
+    end
+    local before = private_bytes()
+    for i = 1, FUTURES do
+        held[i] = mf.future(trivial, i)
+    end
+    local grown = private_bytes() - before
+    assert(held[1]:state() == "queued" and held[FUTURES]:state() == "queued", "the futures are not all in the queue")
+    for i = 1, FUTURES do
+        held[i]:cancel()
+    end
+    busy:cancel()
+    return grown / FUTURES
+end
+
+function what.worker()
+    local before = private_bytes()
+    local cluster = mf.cluster(WORKERS)
+    cluster:call(function()
+        return true
+    end)
+    local grown = private_bytes() - before
+    cluster:close()
+    return grown / WORKERS
+end
+
+print(assert(what[arg[1]], "usage: moonfleet tests/bench/memory.lua queued|worker")())

@@ -1,0 +1,3 @@
+-- Runs busted inside the program under test: moonfleet tests/support/busted.lua [busted's options] SPEC...
+-- In a script (unlike -e) busted leaves by os.exit(code, true), so that leaks show under a sanitizer.
+require("busted.runner")({ standalone = false })

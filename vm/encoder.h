@@ -1,0 +1,121 @@
+/* What encode.c, encode_globals.c and encode_path.c share, and nobody else includes: the encoder and its frames.
+ *
+ * All of an encode runs in one protected call whose stack begins with the slots below; so an error of any kind
+ * comes back to one place that cuts the message off and gives the encoder back. */
+#ifndef MF_ENCODER_H
+#define MF_ENCODER_H
+
+#include <lauxlib.h>
+#include <stdint.h>
+
+#include "codec.h"
+#include "codec_tags.h"
+#include "names.h"
+#include "ptrmap.h"
+
+enum { SLOT_ENCODER = 1, SLOT_GLOBALS, SLOT_SKIP, SLOT_NAMES, SLOT_VALUE };
+
+/* User values of the encoder. */
+enum { KEEP_NAMES = 1, KEEP_SAVE, KEEP_LOAD, KEEP_QUEUE, KEEP_ANCHORS, KEEP_COUNT = KEEP_ANCHORS };
+
+enum mf_frame_kind { FRAME_TABLE, FRAME_FUNC, FRAME_USER };
+
+enum mf_frame_phase {
+    TABLE_DIRECT,  /* table, key (not used): values 1..at are written, by index */
+    TABLE_ARRAY,   /* table, key: values 1..at are written, in the order of lua_next */
+    TABLE_FILL,    /* table, key: lua_next left that order; the rest of 1..last is fetched by index */
+    TABLE_RESUME,  /* table, key: the key that lua_next left it with is still to do */
+    TABLE_PAIRS,   /* table, key */
+    TABLE_VALUE,   /* table, key, value: a key that was a container is written */
+    TABLE_META,    /* table: its metatable is written */
+    FUNC_UPVALUES, /* function: upvalues 1..at are written */
+    USER_LOADER,   /* object, loader, saved */
+    USER_SAVED,
+    USER_DONE,
+};
+
+/* A container that is being written. Its stack slots begin at base; its children lie above them. */
+struct mf_frame {
+    unsigned char kind, phase;
+    bool has_meta;
+    int base;
+    lua_Unsigned at, last; /* index reached, and where the array part or the upvalues end */
+    lua_Unsigned skip;     /* integer keys skip..last are written already */
+    size_t hint;           /* offset of the table's size hint */
+    size_t pairs;
+};
+
+struct mf_large {
+    size_t bytes;
+    char name[48];
+};
+
+#define MF_LARGEST 5
+
+struct mf_encoder {
+    struct mf_buf *out; /* NULL: not in use */
+    size_t start;       /* where the message begins */
+    struct mf_ptrmap strings, objects;
+    struct mf_frame *frames;
+    size_t depth, frames_cap;
+    uint32_t string_count, object_count, cell_count, env_count;
+    unsigned flags;
+    bool named_ready;               /* the index of names was brought up to date for this message */
+    bool saving;                    /* inside a __save, collector stopped */
+    bool restart;                   /* it was running before */
+    const void *globals, *globals2; /* tables that are environment 0 */
+    struct mf_names *names;
+
+    int self, opt_globals, opt_skip; /* stack indices of the caller */
+    bool no_scan;
+    lua_Integer anchors; /* values held until the end of the message */
+
+    lua_Integer queue_head, queue_tail; /* globals found and not yet written */
+    struct mf_ptrmap *seen;             /* for each environment, the names that were looked up */
+    uint32_t seen_cap;
+    bool overridden, have_main;
+    uint32_t main_env;        /* the environment of the first function */
+    size_t limit, used, item; /* bytes of globals: allowed, written, where the present one starts (0 = none) */
+    struct mf_large largest[MF_LARGEST];
+
+    const char *what; /* names the top-level value in errors */
+    lua_Integer number;
+    const char *global; /* or the global that is being written */
+};
+
+#define MF_ENV_MARK  0x80000000u /* in a number of the objects map: the table is an environment */
+#define MF_OPEN_MARK 0x40000000u /* what __save returned is still being written */
+#define MF_MAX_IDS   0x3fffffffu
+
+/* encode.c */
+void mf_encoder_value(lua_State *L, struct mf_encoder *e); /* writes the value on the top and pops it */
+void mf_encoder_byte(lua_State *L, struct mf_encoder *e, unsigned byte);
+void mf_encoder_varint(lua_State *L, struct mf_encoder *e, uint64_t n);
+void mf_encoder_text(lua_State *L, struct mf_encoder *e, const char *text, size_t len); /* length and bytes */
+
+/* encode_globals.c */
+
+/* The environment that the table at idx, value of an upvalue of that name, stands for: its number + 1, or 0. */
+uint32_t mf_encoder_env(lua_State *L, struct mf_encoder *e, int idx, const char *upvalue);
+
+/* Scans the function at idx, whose bytecode lies in e->out at offset, and queues the globals that it names. */
+void mf_encoder_scan(lua_State *L, struct mf_encoder *e, int idx, size_t offset, size_t len, int upvalues);
+
+/* Writes the globals that are queued, and those that they lead to. */
+void mf_encoder_globals(lua_State *L, struct mf_encoder *e);
+
+/* Raises an error when the globals written so far pass the limit. */
+void mf_encoder_check_limit(lua_State *L, struct mf_encoder *e);
+
+void mf_encoder_globals_clear(struct mf_encoder *e);
+void mf_encoder_globals_release(struct mf_encoder *e);
+
+/* encode_path.c */
+
+/* Raises "cannot send <thing> (<path of the value at hand>)<tail>". */
+_Noreturn void mf_encoder_refuse(lua_State *L, struct mf_encoder *e, const char *thing, const char *tail);
+
+/* Raises the refusal of the value on the top by its type. */
+_Noreturn void mf_encoder_refuse_type(lua_State *L, struct mf_encoder *e);
+
+#endif

@@ -1,0 +1,46 @@
+/* A worker's interpreter: its Lua state and what belongs to it. Everything belongs to the thread that runs the worker,
+ * except the relay, which has a lock of its own. */
+#ifndef MF_INSTANCE_H
+#define MF_INSTANCE_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "../runtime/runner.h"
+#include "prepared.h"
+#include "random.h"
+#include "relay.h"
+
+struct mf_instance {
+    lua_State *L;
+    const char *name; /* of the worker */
+    struct mf_relay relay;
+    struct mf_random random;
+    struct mf_prepared prepared;
+    struct mf_port *port;       /* of the running task, or NULL */
+    const atomic_bool *wanted;  /* of the running task: it must stop */
+    uint64_t tasks;             /* counts tasks */
+    uint64_t serial;            /* counts tasks and elements, so that others notice that a new one began */
+    bool exiting;               /* the task called os.exit */
+    int exit_code;
+};
+
+/* A new interpreter: libraries open, output captured, os.exit and math.random replaced, the pool's init applied (see
+ * mf_instance_init). NULL and a fault on failure. */
+struct mf_instance *mf_instance_new(const struct mf_worker_info *info, struct mf_fault *fault);
+void mf_instance_free(struct mf_instance *instance);
+
+/* The instance whose state L is, or NULL when L is no worker's. */
+struct mf_instance *mf_instance_of(lua_State *L);
+
+/* Pushes the value that the pool's init carried under that name ("nested", "path", ...). */
+void mf_instance_push_init(lua_State *L, const char *name);
+
+/* Encodes what a pool of this owner tells its workers: search paths as they are now, and the nested plan, which is at
+ * stack index nested. May raise. */
+void mf_instance_encode_init(lua_State *L, int nested, struct mf_buf *out);
+
+/* The key in the registry of the table of globals that the state began with: a task's environment inherits it. */
+void mf_instance_push_base(lua_State *L);
+
+#endif

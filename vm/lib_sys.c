@@ -1,0 +1,99 @@
+/* Small things for Lua: time, cores, the terminal, and what a task knows of itself. Opens the module. */
+#include <lauxlib.h>
+#include <unistd.h>
+
+#include "../runtime/sys.h"
+#include "instance.h"
+#include "lib.h"
+
+static int core_now(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)mf_sys_now() / 1e9);
+    return 1;
+}
+
+static int core_cores(lua_State *L)
+{
+    lua_pushinteger(L, mf_sys_cores());
+    return 1;
+}
+
+static int core_isatty(lua_State *L)
+{
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+static int core_columns(lua_State *L)
+{
+    lua_pushinteger(L, mf_sys_columns(STDERR_FILENO));
+    return 1;
+}
+
+static int core_progress(lua_State *L)
+{
+    struct mf_instance *w = mf_instance_of(L);
+    lua_Number fraction = luaL_checknumber(L, 1);
+    const char *text = luaL_optstring(L, 2, NULL);
+    if (w && w->port)
+        w->port->progress(w->port, fraction, text);
+    return 0;
+}
+
+static int core_in_task(lua_State *L)
+{
+    lua_pushboolean(L, mf_instance_of(L) != NULL);
+    return 1;
+}
+
+/* A number that is this task's own, or nil outside of tasks. */
+static int core_task(lua_State *L)
+{
+    struct mf_instance *w = mf_instance_of(L);
+    if (!w)
+        return 0;
+    lua_pushinteger(L, (lua_Integer)w->tasks);
+    return 1;
+}
+
+static int core_worker(lua_State *L)
+{
+    struct mf_instance *w = mf_instance_of(L);
+    lua_pushstring(L, w ? w->name : NULL);
+    return 1;
+}
+
+static int core_nested(lua_State *L)
+{
+    mf_instance_push_init(L, "nested");
+    return 1;
+}
+
+/* note(error value, traceback or nil): the message handler shows it if that value ends the program. */
+static int core_note(lua_State *L)
+{
+    lua_settop(L, 2);
+    lua_insert(L, 1);
+    mf_session_note(L, lua_isnil(L, 1) ? 0 : 1);
+    return 0;
+}
+
+static void add_sys(lua_State *L)
+{
+    const luaL_Reg functions[] = {
+        {"now", core_now},         {"cores", core_cores},   {"isatty", core_isatty}, {"columns", core_columns},
+        {"progress", core_progress}, {"in_task", core_in_task}, {"task", core_task},   {"worker", core_worker},
+        {"nested", core_nested},   {"note", core_note},     {NULL, NULL},
+    };
+    luaL_setfuncs(L, functions, 0);
+}
+
+int mf_lib_core(lua_State *L)
+{
+    lua_newtable(L);
+    mf_lib_pool(L);
+    mf_lib_future(L);
+    mf_lib_chunk(L);
+    add_sys(L);
+    return 1;
+}

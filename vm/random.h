@@ -1,0 +1,37 @@
+/* math.random in a task: a stream of MRG32k3a for every future and every element of a map, reached only when the first
+ * number is drawn, so that what draws nothing pays nothing. */
+#ifndef MF_RANDOM_H
+#define MF_RANDOM_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "../runtime/rng.h"
+
+/* Belongs to the thread of its state. All zero bytes: stream 1 of seed 0. */
+struct mf_random {
+    uint64_t seed, stream; /* what is selected; streams count from 1 */
+    bool reached;          /* rng is in the selected stream */
+    struct mf_rng rng;
+    struct mf_rng start;   /* where stream start_stream of start_seed begins: the next one is one jump away */
+    uint64_t start_seed, start_stream;
+};
+
+/* From now on numbers come from the start of that stream. */
+static inline void mf_random_select(struct mf_random *r, uint64_t seed, uint64_t stream)
+{
+    r->seed = seed;
+    r->stream = stream;
+    r->reached = false;
+}
+
+/* The generator, in its stream. */
+struct mf_rng *mf_random_reach(struct mf_random *r);
+
+/* A seed for the streams of what the selected stream's task starts itself. */
+uint64_t mf_random_inner_seed(const struct mf_random *r);
+
+/* Replaces math.random and math.randomseed in the open libraries by ones that draw from r, which must outlive L. */
+void mf_random_open(lua_State *L, struct mf_random *r);
+
+#endif

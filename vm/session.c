@@ -1,0 +1,188 @@
+/* Design note: the session is a userdata in the registry, so that a state closed without a shutdown still ends its
+ * workers. Futures hold a pointer to it only while they are used through Lua, and the registry outlives them. */
+#include "session.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "../runtime/sys.h"
+#include "instance.h"
+#include "run.h"
+
+#define CODE_REMEMBERED 4096 /* bytes; larger code is rarely the same twice, and worth letting go of early */
+
+static const char session_key; /* registry: the session */
+static const char note_key;    /* registry: error value and its traceback, in a table */
+
+size_t mf_session_shutdown(lua_State *L)
+{
+    struct mf_session *s = mf_session_peek(L);
+    if (!s || !s->owner)
+        return 0;
+    struct mf_owner *owner = s->owner;
+    size_t open = mf_runtime_close(owner);
+    s->owner = NULL;
+    mf_owner_unref(owner);
+    for (int i = 0; i < MF_SESSION_CODES; i++) {
+        mf_blob_unref(s->codes[i]);
+        s->codes[i] = NULL;
+    }
+    mf_buf_release(&s->code);
+    mf_buf_release(&s->args);
+    return open;
+}
+
+/* The registry's entry is still there when the state's last finalizers run. */
+static int session_gc(lua_State *L)
+{
+    mf_session_shutdown(L);
+    return 0;
+}
+
+struct mf_session *mf_session_peek(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &session_key);
+    struct mf_session *s = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return s;
+}
+
+static struct mf_session *make(lua_State *L)
+{
+    struct mf_fault fault;
+    struct mf_instance *instance = mf_instance_of(L);
+    struct mf_session *s = lua_newuserdatauv(L, sizeof *s, 0);
+    memset(s, 0, sizeof *s);
+    s->instance = instance;
+    s->seed = mf_sys_entropy();
+    s->next_stream = 1;
+    s->owner = mf_runtime_new(&mf_run_runner, instance ? &instance->relay : NULL, &fault);
+    if (!s->owner)
+        luaL_error(L, "moonfleet: %s", fault.text);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, session_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &session_key);
+    return s;
+}
+
+struct mf_session *mf_session_get(lua_State *L)
+{
+    struct mf_session *s = mf_session_peek(L);
+    if (!s)
+        s = make(L);
+    if (!s->owner)
+        luaL_error(L, "moonfleet: the interpreter is closing");
+    return s;
+}
+
+void mf_session_seed(struct mf_session *s, uint64_t seed)
+{
+    s->seed = seed;
+    s->next_stream = 1;
+    if (s->instance)
+        s->serial = s->instance->serial;
+}
+
+uint64_t mf_session_streams(struct mf_session *s, uint64_t n)
+{
+    if (s->instance && s->instance->serial != s->serial)
+        mf_session_seed(s, mf_random_inner_seed(&s->instance->random));
+    uint64_t first = s->next_stream;
+    s->next_stream += n;
+    return first;
+}
+
+struct mf_blob *mf_session_blob(struct mf_buf *b, size_t start)
+{
+    struct mf_blob *blob = start == 0 ? mf_buf_freeze(b) : mf_blob_new(b->data + start, b->len - start);
+    b->len = start;
+    return blob;
+}
+
+/* FNV-1a, over all bytes: functions that differ may differ in any of them. */
+static size_t hash(const unsigned char *bytes, size_t n)
+{
+    uint64_t h = 14695981039346656037u;
+    for (; n >= 8; bytes += 8, n -= 8) {
+        uint64_t word;
+        memcpy(&word, bytes, 8);
+        h = (h ^ word) * 1099511628211u;
+        h ^= h >> 29;
+    }
+    for (; n > 0; bytes++, n--)
+        h = (h ^ *bytes) * 1099511628211u;
+    return (size_t)(h ^ (h >> 32));
+}
+
+struct mf_blob *mf_session_code(struct mf_session *s, size_t start)
+{
+    const unsigned char *bytes = s->code.data + start;
+    size_t n = s->code.len - start;
+    if (n > CODE_REMEMBERED)
+        return mf_session_blob(&s->code, start);
+    struct mf_blob **known = &s->codes[hash(bytes, n) % MF_SESSION_CODES];
+    if (*known && (*known)->len == n && memcmp((*known)->data, bytes, n) == 0) {
+        s->code.len = start;
+        return mf_blob_ref(*known);
+    }
+    struct mf_blob *blob = mf_session_blob(&s->code, start);
+    if (blob) {
+        mf_blob_unref(*known);
+        *known = mf_blob_ref(blob);
+    }
+    return blob;
+}
+
+/* --- Failures ---------------------------------------------------------------------------------------------------- */
+
+void mf_session_note(lua_State *L, int traceback)
+{
+    int value = lua_gettop(L);
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, value);
+    lua_rawseti(L, -2, 1);
+    if (traceback)
+        lua_pushvalue(L, traceback);
+    else
+        lua_pushnil(L);
+    lua_rawseti(L, -2, 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &note_key);
+}
+
+void mf_session_noted(lua_State *L, int idx)
+{
+    idx = lua_absindex(L, idx);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &note_key) != LUA_TTABLE)
+        return;
+    lua_rawgeti(L, -1, 1);
+    bool same = lua_rawequal(L, -1, idx);
+    lua_pop(L, 1);
+    if (same)
+        lua_rawgeti(L, -1, 2);
+    else
+        lua_pushnil(L);
+    lua_remove(L, -2);
+}
+
+void mf_session_push_error(lua_State *L, const char *kind, const char *message, const char *label, const char *worker)
+{
+    lua_getglobal(L, "require");
+    if (lua_isfunction(L, -1)) {
+        lua_pushliteral(L, "moonfleet.error");
+        lua_call(L, 1, 1);
+    }
+    lua_getfield(L, -1, "new");
+    lua_remove(L, -2);
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, kind);
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, message);
+    lua_setfield(L, -2, "message");
+    lua_pushstring(L, label);
+    lua_setfield(L, -2, "label");
+    lua_pushstring(L, worker);
+    lua_setfield(L, -2, "worker");
+    lua_call(L, 1, 1);
+}

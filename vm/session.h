@@ -1,0 +1,54 @@
+/* A session: what a Lua state that makes futures has. Made at the first use in that state; belongs to its thread. */
+#ifndef MF_SESSION_H
+#define MF_SESSION_H
+
+#include <lua.h>
+#include <stdint.h>
+
+#include "../runtime/runtime.h"
+
+#define MF_SESSION_CODES 64 /* code blobs remembered, so that the same function is one blob for many futures */
+
+struct mf_instance;
+
+struct mf_session {
+    struct mf_owner *owner;       /* NULL after the shutdown */
+    struct mf_instance *instance; /* the worker in whose state this is, or NULL in the program's */
+    struct mf_buf code, args;     /* messages are built here, one behind the other when nested */
+    struct mf_blob *codes[MF_SESSION_CODES];
+    uint64_t seed, next_stream; /* random streams of the futures made here */
+    uint64_t serial;            /* the instance's task for which seed holds */
+};
+
+/* The state's session; raises when there is none and none can be made, or after the shutdown. */
+struct mf_session *mf_session_get(lua_State *L);
+
+/* The state's session if there is one. */
+struct mf_session *mf_session_peek(lua_State *L);
+
+/* Numbers for n streams, one after the other; returns the first. In a worker they start anew with every task. */
+uint64_t mf_session_streams(struct mf_session *s, uint64_t n);
+void mf_session_seed(struct mf_session *s, uint64_t seed);
+
+/* A blob of what b holds from start on, which is cut off; NULL when memory is out. Does not raise. */
+struct mf_blob *mf_session_blob(struct mf_buf *b, size_t start);
+
+/* The same for code, but the same bytes give the same blob as long as it is remembered. */
+struct mf_blob *mf_session_code(struct mf_session *s, size_t start);
+
+/* Closes the runtime; see mf_state_shutdown. */
+size_t mf_session_shutdown(lua_State *L);
+
+/* --- Failures ---------------------------------------------------------------------------------------------------- */
+
+/* Remembers the traceback (string at idx, or 0 for none) of the error value on top, which is about to be raised, so that
+ * the program's message handler can show it. */
+void mf_session_note(lua_State *L, int traceback);
+
+/* Pushes the remembered traceback if the error value at idx is the one it belongs to, else nil. */
+void mf_session_noted(lua_State *L, int idx);
+
+/* Pushes an error object: kind is "timeout", "cancelled", "lost", "closed", "interrupted"; label and worker may be NULL. */
+void mf_session_push_error(lua_State *L, const char *kind, const char *message, const char *label, const char *worker);
+
+#endif
