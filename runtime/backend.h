@@ -22,6 +22,9 @@ struct mf_backend {
      * at all; the caller then fails what is queued. */
     enum mf_err (*feed)(struct mf_pool *pool, struct mf_fault *fault);
 
+    /* Tasks are queued for longer than feed expected when it put off waking a worker. NULL if feed never does. */
+    void (*overdue)(struct mf_pool *pool);
+
     /* Runs what is queued on the calling (the owner's) thread, until the queue is empty. Lock held on entry and
      * exit, not while a task runs. NULL for asynchronous backends. */
     void (*turn)(struct mf_pool *pool);

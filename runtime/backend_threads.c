@@ -5,6 +5,9 @@
  * The invariant that keeps wake-ups exact: every queued future is covered by a worker that is spinning, woken or
  * starting and will look at the queue, or all workers are busy and will look when they are done.
  *
+ * One exception: while tasks are known to be short and another worker is busy with one, a few may queue behind it, since
+ * it will have done them before a sleeper is awake. The alarm looks after them if that was a wrong guess.
+ *
  * A thread that does not stop within the grace time (one long C call) cannot be killed without breaking the process.
  * It is detached and forgotten; its slot is free again at once, and when the call returns after all, it ends. */
 #include "backend.h"
@@ -23,6 +26,9 @@
 #define SPIN_NS 60000
 #define SPIN_TURNS_PER_LOOK 16u
 #define SPINNERS 1
+#define SHORT_NS 10000      /* tasks that take less than this are done before a sleeper is awake */
+#define SHORT_PENDING 32    /* so many of them are worth waking one */
+#define OVERDUE_NS 1000000  /* but if they wait for longer than this, the guess was wrong */
 
 static size_t pending(struct mf_pool *pool)
 {
@@ -95,18 +101,23 @@ static enum mf_err feed_pinned(struct mf_pool *pool, struct mf_fault *fault)
     return MF_OK;
 }
 
-static enum mf_err threads_feed(struct mf_pool *pool, struct mf_fault *fault)
+/* May the tasks wait for a worker that is busy with a short one? */
+static bool can_wait(struct mf_pool *pool)
 {
-    if (pool->queue.pinned) {
-        enum mf_err e = feed_pinned(pool, fault);
-        if (e != MF_OK)
-            return e;
-    }
+    if (pool->running == 0 || pool->mean > SHORT_NS || pending(pool) >= SHORT_PENDING)
+        return false;
+    mf_owner_alarm(pool->owner, mf_sys_now() + OVERDUE_NS);
+    return true;
+}
+
+static enum mf_err feed(struct mf_pool *pool, bool patient, struct mf_fault *fault)
+{
     int covered = pool->spinners + pool->waking + pool->starting;
     if (pending(pool) - pool->queue.pinned <= (size_t)covered)
         return MF_OK;
     if (!mf_list_empty(&pool->sleepers)) {
-        wake(MF_LIST_ENTRY(pool->sleepers.next, struct mf_worker, link));
+        if (!patient || !can_wait(pool))
+            wake(MF_LIST_ENTRY(pool->sleepers.next, struct mf_worker, link));
         return MF_OK;
     }
     int slot = pool->alive < pool->size ? free_slot(pool) : 0;
@@ -114,6 +125,18 @@ static enum mf_err threads_feed(struct mf_pool *pool, struct mf_fault *fault)
         return MF_OK;
     enum mf_err e = start(pool, slot, fault);
     return e == MF_OK || pool->alive > 0 ? MF_OK : e; /* fewer workers than wanted still do the work */
+}
+
+static enum mf_err threads_feed(struct mf_pool *pool, struct mf_fault *fault)
+{
+    enum mf_err e = pool->queue.pinned ? feed_pinned(pool, fault) : MF_OK;
+    return e == MF_OK ? feed(pool, true, fault) : e;
+}
+
+static void threads_overdue(struct mf_pool *pool)
+{
+    struct mf_fault fault;
+    feed(pool, false, &fault); /* there are sleepers, or nothing to do: nothing is started */
 }
 
 /* --- A worker's life -------------------------------------------------------------------------------------------- */
@@ -254,6 +277,7 @@ const struct mf_backend mf_backend_threads = {
     .name = "threads",
     .asynchronous = true,
     .feed = threads_feed,
+    .overdue = threads_overdue,
     .interrupt = threads_interrupt,
     .abandon = threads_abandon,
     .leave = threads_leave,

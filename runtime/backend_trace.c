@@ -25,6 +25,12 @@ static enum mf_err trace_feed(struct mf_pool *pool, struct mf_fault *fault)
     return e;
 }
 
+static void trace_overdue(struct mf_pool *pool)
+{
+    mf_log(MF_LOG_BACKEND, "%s: overdue, %zu pending", pool->backend->name, atomic_load(&pool->queue.pending));
+    real_of(pool)->overdue(pool);
+}
+
 static void trace_turn(struct mf_pool *pool)
 {
     mf_log(MF_LOG_BACKEND, "%s: turn, %zu pending", pool->backend->name, atomic_load(&pool->queue.pending));
@@ -70,6 +76,7 @@ static const struct mf_backend twins[] = {
         .name = "threads",
         .asynchronous = true,
         .feed = trace_feed,
+        .overdue = trace_overdue,
         .interrupt = trace_interrupt,
         .abandon = trace_abandon,
         .leave = trace_leave,

@@ -76,6 +76,7 @@ struct mf_pool {
     int waking;               /* woken, but not yet looking for work */
     struct mf_list leavers;   /* workers that have left and can be joined */
     int running;              /* futures in state RUNNING */
+    uint64_t mean;            /* nanoseconds that a task has taken of late */
     int births;               /* workers in a row that failed to start */
     struct mf_blob *init;     /* for the runner's open */
     struct mf_setup *setups;

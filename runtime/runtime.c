@@ -172,6 +172,7 @@ size_t mf_runtime_close(struct mf_owner *owner)
         open += count_open(MF_LIST_ENTRY(l, struct mf_pool, link));
     while (!mf_list_empty(&owner->pools)) {
         struct mf_pool *pool = MF_LIST_ENTRY(owner->pools.next, struct mf_pool, link);
+        mf_pool_ref(pool);
         leave(owner);
         mf_runtime_close_pool(pool);
         pthread_mutex_lock(&owner->lock);
@@ -180,6 +181,7 @@ size_t mf_runtime_close(struct mf_owner *owner)
             pool->handle = false;
             mf_pool_unref(pool);
         }
+        mf_pool_unref(pool);
     }
     leave(owner);
     mf_owner_alarm_stop(owner);

@@ -14,6 +14,8 @@
 #include "log.h"
 #include "sys.h"
 
+#define MEAN_WEIGHT 8 /* of what a pool's tasks have taken: the last one counts for an eighth */
+
 static int pin(const struct mf_future *f)
 {
     return f->extra ? f->extra->worker : 0;
@@ -174,6 +176,7 @@ void mf_sched_settle(struct mf_worker *worker, enum mf_outcome outcome, struct m
         return;
     }
     f->elapsed = mf_sys_now() - worker->started;
+    worker->pool->mean += f->elapsed / MEAN_WEIGHT - worker->pool->mean / MEAN_WEIGHT;
     bool lost = worker->broken[0] != '\0' || !result;
     if ((lost || outcome == MF_OUTCOME_ERROR) && may_retry(f, !lost)) {
         mf_blob_unref(result);
@@ -360,6 +363,8 @@ uint64_t mf_sched_expire(struct mf_owner *owner)
     for (struct mf_list *l = owner->pools.next; l != &owner->pools;) {
         struct mf_pool *pool = MF_LIST_ENTRY(l, struct mf_pool, link);
         mf_pool_ref(pool); /* it may lose its last future meanwhile */
+        if (atomic_load(&pool->queue.pending) && pool->backend->overdue)
+            pool->backend->overdue(pool);
         uint64_t first = expire_in(pool, now);
         if (first < next)
             next = first;

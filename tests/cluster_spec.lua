@@ -91,7 +91,7 @@ describe("mf.cluster", function()
 
     it("names wrong arguments", function()
         H.has(H.failure(mf.cluster, "x"), 'mf.cluster: expected a number of workers or options, not "x"')
-        H.has(H.failure(mf.cluster, 0), "mf.cluster: option 'workers' must be a positive integer, not 0")
+        H.has(H.failure(mf.cluster, 0), "mf.cluster: option 'workers' must be a positive integer up to 4096, not 0")
         H.has(H.failure(mf.cluster, { backend = "warp" }), "mf.cluster: there is no plan 'warp'")
         H.has(H.failure(mf.cluster, { hosts = {} }), "mf.cluster: unknown option 'hosts'")
         local cl <close> = mf.cluster(1)

@@ -75,7 +75,8 @@ describe("await", function()
         local function worker(name, n)
             return coroutine.create(function()
                 for i = 1, n do
-                    log[#log + 1] = name .. mf.future(H.square, i):await()
+                    local y = mf.future(H.square, i):await()
+                    log[#log + 1] = name .. y
                 end
             end)
         end

@@ -105,6 +105,17 @@ describe("a map", function()
         assert.same({ chunk = 2 }, given)
     end)
 
+    it("shows where on the worker an error came from, when it ends the program", function()
+        local program = os.getenv("MOONFLEET") or arg[-1]
+        local code = 'require("moonfleet").map({ 1, 2 }, function(x) error("bad") end, { label = "fit" })'
+        local pipe = assert(io.popen(("'%s' -e '%s' 2>&1"):format(program, code)))
+        local text = pipe:read("a")
+        assert.is_nil((pipe:close()))
+        H.has(text, "bad (element 1 of mf.map 'fit')")
+        H.has(text, "remote traceback (worker ")
+        H.has(text, "in function 'error'")
+    end)
+
     it("refuses pairs of what is no table", function()
         H.has(H.failure(mf.map_pairs, 5, H.add), "mf.map_pairs: the input must be a table, not 5")
         H.has(H.failure(mf.replicate, -1, H.add), "mf.replicate: the number of calls must be an integer that is not")

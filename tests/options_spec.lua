@@ -75,7 +75,7 @@ describe("options.globals", function()
     it("looks names up in the function's own environment", function()
         local fn = load("return op_x", "chunk", "t", { op_x = 5 })
         assert.same({ op_x = 5, op_y = 6 }, options.globals("f", { "op_x", op_y = 6 }, fn))
-        H.has(H.failure(options.globals, "f", { "op_z" }, fn), "f: option 'globals' names 'op_z', which is not a global")
+        H.has(H.failure(options.globals, "f", { "op_z" }, fn), "option 'globals' names 'op_z', which is not a global")
     end)
 
     it("leaves the other forms alone", function()

@@ -80,9 +80,11 @@ describe("mf.plan", function()
     end)
 
     it("names wrong options", function()
-        H.has(H.failure(mf.plan, "threads", { workers = "x" }), [[option 'workers' must be a positive integer, not "x"]])
-        H.has(H.failure(mf.plan, "threads", { workers = 0 }), "option 'workers' must be a positive integer, not 0")
-        H.has(H.failure(mf.plan, "threads:many"), [[option 'workers' must be a positive integer, not "many"]])
+        local many = "option 'workers' must be a positive integer up to 4096, not "
+        H.has(H.failure(mf.plan, "threads", { workers = "x" }), many .. '"x"')
+        H.has(H.failure(mf.plan, "threads", { workers = 0 }), many .. "0")
+        H.has(H.failure(mf.plan, "threads:many"), many .. '"many"')
+        H.has(H.failure(mf.plan, "threads:5000"), many .. "5000")
         H.has(H.failure(mf.plan, "threads", { worker = 1 }), "unknown option 'worker'; did you mean 'workers'?")
         H.has(H.failure(mf.plan, "threads", { grace = -1 }), "option 'grace' must be a number of seconds")
         H.has(H.failure(mf.plan, "threads", { queue_bytes = 1.5 }), "option 'queue_bytes' must be a positive integer")
@@ -90,6 +92,7 @@ describe("mf.plan", function()
         H.has(H.failure(mf.plan, "threads", 5), "the options must be a table, not 5")
         H.has(H.failure(mf.plan, 5), "the plan must be a name or a table, not 5")
         H.has(H.failure(mf.plan, {}), "the plan has no level")
+        H.has(H.failure(mf.plan, { "threads:2", workers = 3 }), '"workers" stands beside the levels')
         H.has(H.failure(mf.plan, { 5 }), "a level of a plan must be a table or a string, not 5")
         H.has(H.failure(mf.plan, { { workers = 2 } }), "a plan's name must be a string, not nil")
         H.has(H.failure(mf.plan, "threads:2,workers"), [[expected key=value in the plan, not "workers"]])
@@ -185,7 +188,7 @@ describe("the plan from outside", function()
     end)
 
     it("does not reach the tasks", function()
-        local code = 'print(require("moonfleet").future(function() return require("moonfleet").plan().name end):value())'
+        local code = 'local m = require("moonfleet"); print(m.future(function() return m.plan().name end):value())'
         assert.equal("sequential\n", (run("MOONFLEET_PLAN=threads:2", "", code)))
     end)
 

@@ -294,12 +294,6 @@ static void set_collector(lua_State *L, struct mf_encoder *e, bool on)
     e->saving = !on;
 }
 
-static _Noreturn void refuse_saved(lua_State *L, struct mf_encoder *e, int message)
-{
-    const char *text = luaL_tolstring(L, message, NULL);
-    mf_encoder_refuse(L, e, "a value", lua_pushfstring(L, ": %s", text));
-}
-
 /* Stack: object, __save. Leaves: object, what __save returned. */
 static void call_save(lua_State *L, struct mf_encoder *e)
 {
@@ -309,7 +303,7 @@ static void call_save(lua_State *L, struct mf_encoder *e)
     int status = lua_pcall(L, 1, 2, 0);
     set_collector(L, e, true);
     if (status != LUA_OK || (lua_isnil(L, -2) && !lua_isnil(L, -1)))
-        refuse_saved(L, e, -1);
+        mf_encoder_refuse_value(L, e, object, lua_pushfstring(L, ": %s", luaL_tolstring(L, -1, NULL)));
     lua_pop(L, 1);
     anchor(L, e, -1);
 }
@@ -329,7 +323,7 @@ static bool put_user(lua_State *L, struct mf_encoder *e, struct mf_ptrslot *slot
     }
     slot->number |= MF_OPEN_MARK;
     if (!get_method(L, object + 1, KEEP_LOAD))
-        mf_encoder_refuse(L, e, "a value", ": its metatable has __save but no function __load");
+        mf_encoder_refuse_value(L, e, object, ": its metatable has __save but no function __load");
     if (!find_name(L, e, object + 1, parts, &count))
         lua_copy(L, -1, object + 1);
     lua_pop(L, 1);
@@ -411,7 +405,7 @@ static bool put_userdata(lua_State *L, struct mf_encoder *e)
         return false;
     e->flags &= ~(unsigned)MF_CODEC_CLOSED;
     if (!put_user(L, e, slot))
-        mf_encoder_refuse_type(L, e);
+        mf_encoder_refuse_value(L, e, -1, "");
     return true;
 }
 
@@ -431,7 +425,7 @@ static bool put_value(lua_State *L, struct mf_encoder *e)
         case LUA_TUSERDATA:
             return put_userdata(L, e);
         default:
-            mf_encoder_refuse_type(L, e);
+            mf_encoder_refuse_value(L, e, -1, "");
         }
     }
     lua_pop(L, 1);

@@ -129,19 +129,27 @@ void mf_encoder_refuse(lua_State *L, struct mf_encoder *e, const char *thing, co
     abort(); /* lua_error does not return */
 }
 
-void mf_encoder_refuse_type(lua_State *L, struct mf_encoder *e)
+/* What the value at idx is, in words; may push. */
+static const char *describe(lua_State *L, int idx)
 {
-    const char *thing = "a light userdata";
-    int type = lua_type(L, -1);
-    luaL_checkstack(L, 20, NULL);
-    if (type == LUA_TTHREAD) {
-        thing = "a coroutine";
-    } else if (type == LUA_TUSERDATA) {
-        thing = "a userdata";
-        if (luaL_testudata(L, -1, LUA_FILEHANDLE))
-            thing = "a file handle";
-        else if (luaL_getmetafield(L, -1, "__name") == LUA_TSTRING)
-            thing = lua_pushfstring(L, "a userdata '%s'", lua_tostring(L, -1));
+    switch (lua_type(L, idx)) {
+    case LUA_TTHREAD:
+        return "a coroutine";
+    case LUA_TLIGHTUSERDATA:
+        return "a light userdata";
+    case LUA_TUSERDATA:
+        if (luaL_testudata(L, idx, LUA_FILEHANDLE))
+            return "a file handle";
+        if (luaL_getmetafield(L, idx, "__name") == LUA_TSTRING)
+            return lua_pushfstring(L, "a userdata '%s'", lua_tostring(L, -1));
+        return "a userdata";
+    default:
+        return "a table";
     }
-    mf_encoder_refuse(L, e, thing, "");
+}
+
+void mf_encoder_refuse_value(lua_State *L, struct mf_encoder *e, int idx, const char *why)
+{
+    luaL_checkstack(L, 20, NULL);
+    mf_encoder_refuse(L, e, describe(L, idx), why);
 }

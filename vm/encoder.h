@@ -115,7 +115,7 @@ void mf_encoder_globals_release(struct mf_encoder *e);
 /* Raises "cannot send <thing> (<path of the value at hand>)<tail>". */
 _Noreturn void mf_encoder_refuse(lua_State *L, struct mf_encoder *e, const char *thing, const char *tail);
 
-/* Raises the refusal of the value on the top by its type. */
-_Noreturn void mf_encoder_refuse_type(lua_State *L, struct mf_encoder *e);
+/* The same for the value at idx, described by its type. */
+_Noreturn void mf_encoder_refuse_value(lua_State *L, struct mf_encoder *e, int idx, const char *tail);
 
 #endif

@@ -115,6 +115,7 @@ int mf_lib_push_values(lua_State *L, int idx, const struct mf_lib_future *object
     int t = lua_gettop(L);
     for (int i = 1; i <= object->n; i++)
         lua_rawgeti(L, t, i);
+    lua_remove(L, t);
     return object->n;
 }
 

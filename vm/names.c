@@ -28,7 +28,7 @@ struct mf_names {
     struct mf_ptrmap map; /* address -> entry number */
     struct mf_buf entries, text;
     int count;
-    size_t loaded;       /* modules when the index was built, plus one; 0 = never */
+    uint64_t loaded;     /* fingerprint of package.loaded when the index was built; 0 = never */
     const void *globals; /* the globals table */
 };
 
@@ -292,22 +292,25 @@ static void descend(lua_State *L, struct build *b)
     }
 }
 
-static size_t count_loaded(lua_State *L, int ud)
+/* Changes when a module is loaded, dropped or replaced. Never 0. */
+static uint64_t fingerprint(lua_State *L, int ud)
 {
-    size_t n = 1;
+    uint64_t sum = 1;
     lua_getiuservalue(L, ud, MF_NAMES_LOADED);
     lua_pushnil(L);
-    for (; lua_next(L, -2); n++)
+    while (lua_next(L, -2)) {
+        sum += ((uint64_t)(uintptr_t)lua_topointer(L, -1) << 8) + 1;
         lua_pop(L, 1);
+    }
     lua_pop(L, 1);
-    return n;
+    return sum ? sum : 1;
 }
 
 void mf_names_refresh(lua_State *L, int ud)
 {
     struct mf_names *n = lua_touserdata(L, ud);
     luaL_checkstack(L, 12, NULL);
-    size_t loaded = count_loaded(L, ud);
+    uint64_t loaded = fingerprint(L, ud);
     if (loaded == n->loaded)
         return;
     n->loaded = 0;

@@ -26,7 +26,7 @@ struct mf_names *mf_names_push(lua_State *L);
 /* The address of the state's globals table. */
 const void *mf_names_globals(const struct mf_names *n);
 
-/* Brings the index up to date when the number of loaded modules has changed. ud is the userdata's stack index.
+/* Brings the index up to date when a module was loaded, dropped or replaced since. ud is the userdata's stack index.
  * May raise. */
 void mf_names_refresh(lua_State *L, int ud);
 

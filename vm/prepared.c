@@ -2,8 +2,10 @@
  * seconds, so neither is done twice without need. A blob is its own key: the cache holds a reference, so its address
  * is not used again, and a reference count of one says that its map is over.
  *
- * Code of a single future is kept only if the encoder found it closed (codec.h): then nothing that a call does can be
- * seen by the next. Functions that can reach the environment by name (load, _G, ...) are not kept either. */
+ * What the encoder found closed (codec.h) is kept as it is: nothing that a call does can be seen by the next, unless it
+ * can reach the environment by name (load, _G, ...). Other code is decoded anew for each task, so that every future and
+ * every chunk begins with copies of its own. Only a map's code that is too large for that is kept for all its chunks;
+ * then the globals are put back before each, while captured tables stay as the chunk before has left them. */
 #include "codec.h"
 #include "prepared.h"
 
@@ -12,7 +14,10 @@
 
 #include "instance.h"
 
-static const char values_key; /* registry: table of function, second function, environment for each slot */
+#define LARGE ((size_t)64 * 1024) /* bytes of a map's code that are not decoded for each chunk */
+#define VALUES 4                   /* in a slot: function, second function, environment, its first content or false */
+
+static const char values_key; /* registry: table of slots */
 static const char meta_key;   /* registry: metatable of environments */
 
 static void push_values(lua_State *L)
@@ -20,7 +25,7 @@ static void push_values(lua_State *L)
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &values_key) == LUA_TTABLE)
         return;
     lua_pop(L, 1);
-    lua_createtable(L, 3 * MF_PREPARED_MAX, 0);
+    lua_createtable(L, VALUES * MF_PREPARED_MAX, 0);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &values_key);
 }
@@ -66,8 +71,10 @@ static bool is_reachable(lua_State *L, int idx)
     return reachable;
 }
 
-/* Decodes the message; leaves function, second function, environment. Returns whether it may be kept. */
-static bool decode(lua_State *L, const struct mf_blob *code, bool setup)
+enum keeping { KEEP_NOT, KEEP_AS_IS, KEEP_AND_RESTORE };
+
+/* Decodes the message; leaves function, second function, environment. */
+static enum keeping decode(lua_State *L, const struct mf_blob *code, bool setup)
 {
     int base = lua_gettop(L);
     if (setup)
@@ -83,13 +90,15 @@ static bool decode(lua_State *L, const struct mf_blob *code, bool setup)
     bool keep = lua_toboolean(L, -1);
     mf_decode_end(L, d);
     require_packages(L, lua_gettop(L) - 1);
-    keep = !setup && (keep || (closed && !is_reachable(L, env)));
+    closed = closed && !is_reachable(L, env);
     lua_pushvalue(L, env);
     lua_replace(L, base + 5);
     lua_settop(L, base + 5);
     lua_remove(L, base + 2); /* the decoder */
     lua_remove(L, base + 1); /* the environment, now behind the functions */
-    return keep;
+    if (setup || !(closed || (keep && code->len > LARGE)))
+        return KEEP_NOT;
+    return closed ? KEEP_AS_IS : KEEP_AND_RESTORE;
 }
 
 static int find(const struct mf_prepared *p, const struct mf_blob *code)
@@ -115,9 +124,9 @@ static void move(struct mf_prepared *p, int i, int at)
 static void drop(lua_State *L, struct mf_prepared *p, int i)
 {
     push_values(L);
-    for (int k = 1; k <= 3; k++) {
-        lua_pushnil(L);
-        lua_rawseti(L, -2, 3 * p->entries[i].slot + k);
+    for (int k = 1; k <= VALUES; k++) {
+        lua_pushboolean(L, 0);
+        lua_rawseti(L, -2, VALUES * p->entries[i].slot + k);
     }
     lua_pop(L, 1);
     mf_blob_unref(p->entries[i].code);
@@ -125,20 +134,60 @@ static void drop(lua_State *L, struct mf_prepared *p, int i)
     move(p, i, --p->n);
 }
 
+/* Copies all fields of the table at from into the one at to, both without metamethods. */
+static void copy_fields(lua_State *L, int from, int to)
+{
+    for (lua_pushnil(L); lua_next(L, from); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, to);
+    }
+}
+
+/* Gives the environment at env the fields of the table at content, and no others. */
+static void restore(lua_State *L, int env, int content)
+{
+    for (lua_pushnil(L); lua_next(L, env); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushnil(L);
+        lua_rawset(L, env);
+    }
+    copy_fields(L, content, env);
+}
+
 /* Keeps the three values on top. */
-static void keep_values(lua_State *L, struct mf_prepared *p, struct mf_blob *code)
+static void keep_values(lua_State *L, struct mf_prepared *p, struct mf_blob *code, enum keeping keeping)
 {
     int first = lua_gettop(L) - 2;
-    push_values(L);
     if (p->n == MF_PREPARED_MAX)
         drop(L, p, p->n - 1);
-    for (int k = 0; k < 3; k++) {
-        lua_pushvalue(L, first + k);
-        lua_rawseti(L, -2, 3 * p->entries[p->n].slot + k + 1);
+    if (keeping == KEEP_AND_RESTORE) {
+        lua_newtable(L);
+        copy_fields(L, first + 2, first + 3);
+    } else {
+        lua_pushboolean(L, 0);
     }
-    lua_pop(L, 1);
+    push_values(L);
+    for (int k = 0; k < VALUES; k++) {
+        lua_pushvalue(L, first + k);
+        lua_rawseti(L, -2, VALUES * p->entries[p->n].slot + k + 1);
+    }
+    lua_pop(L, 2);
     p->entries[p->n].code = mf_blob_ref(code);
     move(p, p->n++, 0);
+}
+
+/* Pushes the values of the entry in front. */
+static void push_kept(lua_State *L, const struct mf_prepared *p)
+{
+    int slot = p->entries[0].slot, base = lua_gettop(L) + 1;
+    push_values(L);
+    for (int k = 1; k <= VALUES; k++)
+        lua_rawgeti(L, base, VALUES * slot + k);
+    if (lua_istable(L, -1))
+        restore(L, base + 3, base + 4);
+    lua_settop(L, base + 3);
+    lua_remove(L, base);
 }
 
 void mf_prepared_init(struct mf_prepared *p)
@@ -151,18 +200,15 @@ void mf_prepared_init(struct mf_prepared *p)
 void mf_prepared_push(lua_State *L, struct mf_prepared *p, struct mf_blob *code, bool setup)
 {
     int i = find(p, code);
-    if (i < 0 || setup) {
-        if (decode(L, code, setup))
-            keep_values(L, p, code);
+    if (i >= 0 && !setup) {
+        if (i > 0)
+            move(p, i, 0);
+        push_kept(L, p);
         return;
     }
-    if (i > 0)
-        move(p, i, 0);
-    push_values(L);
-    int slot = p->entries[0].slot;
-    for (int k = 1; k <= 3; k++)
-        lua_rawgeti(L, -k, 3 * slot + k);
-    lua_remove(L, -4);
+    enum keeping keeping = decode(L, code, setup);
+    if (keeping != KEEP_NOT)
+        keep_values(L, p, code, keeping);
 }
 
 void mf_prepared_trim(lua_State *L, struct mf_prepared *p)

@@ -68,8 +68,7 @@ function MapFuture:value(timeout)
     end
     local got = answer(self)
     if not got[1] then
-        core.note(got[2], self.job.info and self.job.info.traceback)
-        error(got[2], 0)
+        errors.raise(got[2], self.job.info)
     end
     return table.unpack(got, 2, got.n)
 end

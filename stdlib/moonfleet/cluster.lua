@@ -2,6 +2,7 @@
 -- (see plan.lua), outside the plan.
 
 local core = require("moonfleet.core")
+local errors = require("moonfleet.error")
 local futures = require("moonfleet.future")
 local maps = require("moonfleet.map")
 local options = require("moonfleet.options")
@@ -18,8 +19,7 @@ local function gather(where, list)
             if type(value) == "string" then
                 value = ("%s (worker %d of %s)"):format(value, i, where)
             end
-            core.note(value, info and info.traceback)
-            error(value, 0)
+            errors.raise(value, info)
         end
         values[i] = value
     end

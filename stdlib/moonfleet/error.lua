@@ -2,6 +2,8 @@
 -- that a task raises itself are never wrapped in one. The metatable is a field of this module, so that the codec
 -- sends it by name and an object keeps its type on its way from worker to worker.
 
+local core = require("moonfleet.core")
+
 local M = {}
 
 ---What a runtime failure raises. `tostring` gives the message.
@@ -31,6 +33,18 @@ end
 ---@return boolean
 function M.is(v)
     return type(v) == "table" and getmetatable(v) == M.metatable
+end
+
+---Raises a task's error again, so that the program's message shows where on the worker it came from.
+---@param err any
+---@param info { traceback: string?, worker: string?, label: string? }? what is known about it
+function M.raise(err, info)
+    if info and info.traceback then
+        local label = info.label and (", '%s'"):format(info.label) or ""
+        local lines = info.traceback:match("\n.*") or ""
+        core.note(err, ("remote traceback (worker %s%s):%s"):format(info.worker or "?", label, lines))
+    end
+    error(err, 0)
 end
 
 return M

@@ -41,6 +41,7 @@ local spec = options.merge(options.task, { lazy = options.kinds.boolean })
 ---@field retry_on "lost"|"error"|nil "error": also when it ended in an error
 ---@field globals table|false|nil added to the globals that are found: names and values, or a list of names; false:
 ---no global is looked for
+---@field globals_max integer? bytes that found globals may have; 500 MB unless told
 ---@field packages string[]? modules that are required before the function runs
 ---@field output "relay"|"live"|"discard"|nil where the task's output goes: here when the value is collected, here at
 ---once with the worker's name in front, or nowhere
@@ -61,6 +62,7 @@ local function with_options(record, where, first, fn, ...)
         retries = given.retries,
         retry_on_error = given.retry_on == "error",
         globals = options.globals(where, given.globals, fn),
+        globals_max = given.globals_max,
         skip = record.exports,
         packages = given.packages,
         output = given.output,

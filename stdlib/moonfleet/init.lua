@@ -55,14 +55,18 @@ function mf.now()
     return core.now()
 end
 
-return setmetatable(mf, {
-    __index = function(_, name)
+-- What has been found stands beside the module's table and not in it, so that the codec sends these functions by the
+-- names of their own modules: on the other side, this table may not have them yet.
+local found = setmetatable({}, {
+    __index = function(cache, name)
         local home = homes[name]
         if not home then
             return nil
         end
         local fn = require("moonfleet." .. home[1])[home[2] or name]
-        mf[name] = fn
+        cache[name] = fn
         return fn
     end,
 })
+
+return setmetatable(mf, { __index = found })

@@ -110,7 +110,13 @@ local function step(self)
     local failure = self.failures[i]
     if failure ~= nil and self.job.stop then
         finish(self)
-        self.job:raise(self.entry, i, failure, { traceback = self.tracebacks[i] })
+        local future = self.entry.future
+        self.job:raise(self.entry, i, failure, {
+            kind = "error",
+            traceback = self.tracebacks[i],
+            worker = future:worker(),
+            label = future.label,
+        })
     end
     return i, self.results[i], failure
 end

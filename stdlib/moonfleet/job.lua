@@ -99,6 +99,7 @@ function M.new(record, source, request)
     job.policy = choose_policy(job, request)
     job.code = core.code({
         globals = options.globals(where, given.globals, request.fn),
+        globals_max = given.globals_max,
         skip = record.exports,
         packages = given.packages,
     }, request.fn, request.fold)
@@ -168,8 +169,7 @@ function Job:raise(entry, position, err, info)
         err.element = position and self:name(position)
     end
     self.info = info
-    core.note(err, info and info.traceback)
-    error(err, 0)
+    errors.raise(err, info)
 end
 
 -- An error that nil stands for, in a table of errors.

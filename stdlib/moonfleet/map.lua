@@ -24,6 +24,7 @@ local with_combine = options.merge(jobs.spec, { combine = options.kinds.callable
 ---@field retry_on "lost"|"error"|nil "error": also when it ended in an error
 ---@field label string? names the map in messages and in the progress bar
 ---@field globals table|false|nil added to the globals that are found: names and values, or a list of names
+---@field globals_max integer? bytes that found globals may have; 500 MB unless told
 ---@field packages string[]? modules that are required before the function runs
 ---@field output "relay"|"live"|"discard"|nil
 ---@field priority integer? higher goes first

@@ -134,6 +134,19 @@ M.kinds = {
     },
 }
 
+---A kind that accepts the integers of an interval.
+---@param low integer
+---@param high integer
+---@return moonfleet.Kind
+function M.integer_in(low, high)
+    return {
+        expects = ("an integer from %d to %d"):format(low, high),
+        check = function(v)
+            return math.type(v) == "integer" and v >= low and v <= high
+        end,
+    }
+end
+
 ---A kind that accepts the given strings only.
 ---@param ... string
 ---@return moonfleet.Kind
@@ -312,12 +325,13 @@ M.task = {
     label = M.kinds.string,
     seed = M.kinds.integer,
     timeout = M.kinds.seconds,
-    retries = M.kinds.count,
+    retries = M.integer_in(0, 1000000),
     retry_on = M.one_of("error", "lost"),
     globals = M.kinds.globals,
+    globals_max = M.kinds.positive,
     packages = M.kinds.names,
     output = M.one_of("relay", "live", "discard"),
-    priority = M.kinds.integer,
+    priority = M.integer_in(-1000000, 1000000),
 }
 
 return M

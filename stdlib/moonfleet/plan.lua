@@ -14,6 +14,13 @@ local SEQUENTIAL = "sequential"
 
 local kinds = options.kinds
 
+local MOST = 4096 -- workers of one pool
+
+local worker_count = {
+    expects = ("a positive integer up to %d"):format(MOST),
+    check = options.integer_in(1, MOST).check,
+}
+
 -- The options of each backend. One line for a new one.
 local specs = {
     sequential = {
@@ -24,7 +31,7 @@ local specs = {
             end,
         },
     },
-    threads = { workers = kinds.positive, queue_bytes = kinds.positive, grace = kinds.patience },
+    threads = { workers = worker_count, queue_bytes = kinds.positive, grace = kinds.patience },
 }
 
 ---@class moonfleet.Level
@@ -151,6 +158,23 @@ local function make_plan(levels)
     return setmetatable(levels, M.metatable)
 end
 
+-- Is it one level, { name, workers = n }, and not a list of them?
+local function is_level(plan)
+    return getmetatable(plan) ~= M.metatable
+        and type(plan[1]) == "string"
+        and plan[1]:find("^[%w_]+$") ~= nil
+        and plan[2] == nil
+end
+
+local function check_list(where, plan)
+    for key in pairs(getmetatable(plan) == M.metatable and {} or plan) do
+        if math.type(key) ~= "integer" then
+            local shown = options.describe(key)
+            options.raise(("%s: %s stands beside the levels; put it into the table of a level"):format(where, shown))
+        end
+    end
+end
+
 ---Makes a plan of a name with options, a SPEC, a level, a list of levels, or another plan.
 ---@param where string for messages
 ---@param plan string|table
@@ -166,11 +190,12 @@ function M.make(where, plan, given)
         options.raise(("%s: the plan must be a name or a table, not %s"):format(where, options.describe(plan)))
     elseif given ~= nil then
         options.raise(("%s: options go with the name of a plan, or into its table"):format(where))
-    elseif type(plan[1]) == "string" and getmetatable(plan) ~= M.metatable and not plan[2] then
+    elseif is_level(plan) then
         return make_plan({ level_of(where, plan) })
     elseif #plan == 0 then
         options.raise(("%s: the plan has no level; write { \"threads\", workers = 2 }"):format(where))
     end
+    check_list(where, plan)
     local levels = {}
     for i, item in ipairs(plan) do
         levels[i] = level_of(where, item)
@@ -350,7 +375,7 @@ end
 function M.configure(given)
     local levels = given.plan and parse("--plan", given.plan)
     if given.workers then
-        options.argument("-j", "the number of workers", kinds.positive, given.workers)
+        options.argument("-j", "the number of workers", worker_count, given.workers)
         levels = levels or from_environment() or { { "threads" } }
         if levels[1][1] == SEQUENTIAL and not given.plan then
             levels[1] = { "threads" }

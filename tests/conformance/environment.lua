@@ -81,6 +81,13 @@ return function(t)
         assert.is_nil(H.value(mf.future({ globals = false }, read_number)))
     end)
 
+    it("limits the size of what it finds", function()
+        cf_table = { deep = ("x"):rep(100000) }
+        H.has(H.failure(mf.future, { globals_max = 5000 }, inner), "'cf_table'")
+        H.has(H.failure(mf.map, { 1 }, inner, { globals_max = 5000 }), "'cf_table'")
+        assert.equal(100000, #H.value(mf.future({ globals_max = 200000 }, inner)))
+    end)
+
     it("requires packages before the function runs", function()
         local loaded = load("return package.loaded['moonfleet.range'] ~= nil")
         assert.is_true(H.value(mf.future({ packages = { "moonfleet.range" } }, loaded)))

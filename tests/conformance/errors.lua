@@ -14,7 +14,7 @@ local function index(x)
     return x.field
 end
 
-return function(t, backend)
+return function(t)
     local it, assert = t.it, t.assert
 
     it("raises the same value again, of whatever type", function()
@@ -124,15 +124,17 @@ return function(t, backend)
         assert(os.remove(path))
     end)
 
-    if backend.asynchronous then
-        it("ends a task that runs too long", function()
-            local f = mf.future({ timeout = 0.05, label = "slow" }, H.spin)
+    it("ends a task that runs too long", function()
+        for _, name in ipairs({ "spin", "spin_in_pcall", "spin_in_coroutine" }) do
+            local f = mf.future({ timeout = 0.05, label = "slow" }, H[name])
             local ok, err, info = H.result(f)
             assert.is_false(ok)
             assert.equal(errors.metatable, getmetatable(err))
             assert.equal("timeout", err.kind)
+            H.has(tostring(err), "'slow'")
             assert.equal("timeout", info.kind)
+            assert.equal("failed", f:state())
             assert.equal(9, H.value(mf.future(H.square, 3)))
-        end)
-    end
+        end
+    end)
 end

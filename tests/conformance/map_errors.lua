@@ -136,6 +136,24 @@ return function(t, backend)
         assert.same({ 1, 4, n = 2 }, mf.map({ 1, 2 }, H.square))
     end)
 
+    it("ends an element that runs too long, and names it", function()
+        local function slow(x)
+            if x == 3 then
+                H.spin()
+            end
+            return x
+        end
+        local err = H.failure(mf.map, { 1, 2, 3, 4 }, slow, { timeout = 0.1 })
+        assert.is_true(errors.is(err))
+        assert.equal("timeout", err.kind)
+        assert.equal(3, err.element)
+        H.has(tostring(err), "(element 3 of mf.map)")
+        local results, failures = mf.map({ 1, 2, 3, 4 }, slow, { timeout = 0.1, on_error = "collect" })
+        assert.same({ 1, 2, nil, 4, n = 4 }, results)
+        assert.equal(1, failures.n)
+        assert.equal("timeout", failures[3].kind)
+    end)
+
     if backend.asynchronous then
         it("cancels the siblings of an element that fails", function()
             local err = H.failure(mf.map, mf.range(10), fail_or_spin, { chunk = 1 })
@@ -145,24 +163,6 @@ return function(t, backend)
             for i = 1, 2 * mf.workers() do
                 assert.equal(i * i, H.value(mf.future(H.square, i)))
             end
-        end)
-
-        it("ends an element that runs too long, and names it", function()
-            local function slow(x)
-                if x == 3 then
-                    H.spin()
-                end
-                return x
-            end
-            local err = H.failure(mf.map, { 1, 2, 3, 4 }, slow, { timeout = 0.1 })
-            assert.is_true(errors.is(err))
-            assert.equal("timeout", err.kind)
-            assert.equal(3, err.element)
-            H.has(tostring(err), "(element 3 of mf.map)")
-            local results, failures = mf.map({ 1, 2, 3, 4 }, slow, { timeout = 0.1, on_error = "collect" })
-            assert.same({ 1, 2, nil, 4, n = 4 }, results)
-            assert.equal(1, failures.n)
-            assert.equal("timeout", failures[3].kind)
         end)
     end
 end

@@ -7,14 +7,16 @@ local task = {
     { "seed", 1.5, "an integer" },
     { "timeout", "1", "a positive number of seconds" },
     { "timeout", 0, "a positive number of seconds" },
-    { "retries", -1, "an integer that is not negative" },
+    { "retries", -1, "an integer from 0 to" },
+    { "globals_max", "1 GB", "a positive integer" },
     { "retry_on", "always", '"error" or "lost"' },
     { "globals", true, "a table of names and values" },
     { "globals", { 5 }, "a table of names and values" },
     { "packages", "lfs", "a list of module names" },
     { "packages", { 1 }, "a list of module names" },
     { "output", "screen", '"relay" or "live" or "discard"' },
-    { "priority", "high", "an integer" },
+    { "priority", "high", "an integer from" },
+    { "priority", math.maxinteger, "an integer from" },
 }
 local elements = {
     { "chunk", 0, "a positive integer" },
