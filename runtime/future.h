@@ -53,7 +53,7 @@ struct mf_dependent {
 struct mf_future_extra {
     char *label;      /* or NULL */
     uint64_t timeout; /* nanoseconds of running; 0 = none */
-    unsigned retries;
+    unsigned retries; /* that are left */
     bool retry_on_error;
     int priority;
     int worker;              /* pinned to that worker, from 1; 0 = any */

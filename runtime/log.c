@@ -69,7 +69,7 @@ void mf_log_line(const char *file, int line, const char *format, ...)
     at = n < 0 ? at : at + n;
     if (at > LINE_MAX_BYTES - 64)
         at = LINE_MAX_BYTES - 64;
-    at += snprintf(text + at, sizeof text - (size_t)at, " (%s:%d)\n", base ? base + 1 : file, line);
+    at += snprintf(text + at, sizeof text - (size_t)at, " (%.40s:%d)\n", base ? base + 1 : file, line);
     ssize_t done = write(log_fd, text, (size_t)at);
     (void)done; /* a trace line that cannot be written has nowhere to complain */
 }

@@ -59,15 +59,20 @@ void mf_owner_unref(struct mf_owner *o)
 void mf_owner_watch(struct mf_owner *o, struct mf_future *const *futures, size_t n, size_t need)
 {
     size_t final = 0, open = 0; /* a future that is twice in the list is open once */
+    bool twice = false;
     for (size_t i = 0; i < n; i++) {
         if (mf_future_final(futures[i])) {
             final++;
         } else if (!futures[i]->watched) {
             futures[i]->watched = true;
             open++;
+        } else {
+            twice = true;
         }
     }
     size_t left = need > final ? need - final : 0;
+    if (twice && left > 1)
+        left = 1; /* one future may count for several: look again whenever one is final */
     atomic_store(&o->watch_left, left < open ? left : open);
 }
 
@@ -113,6 +118,8 @@ enum mf_err mf_owner_sleep(struct mf_owner *o, uint64_t deadline)
     atomic_store(&o->interrupted, false);
     atomic_store(&o->nudged, false);
     mf_sys_interrupt_push(&entry);
+    if (mf_sys_interrupt_wanted()) /* the signal may have come before the push */
+        atomic_store(&o->interrupted, true);
     pthread_mutex_unlock(&o->lock);
     bool finished = spin(o, deadline);
     pthread_mutex_lock(&o->lock);
@@ -160,9 +167,10 @@ static void *watch_clock(void *arg)
     struct mf_owner *o = arg;
     pthread_mutex_lock(&o->lock);
     while (!o->closing) {
-        o->alarm = o->on_alarm(o);
-        if (o->alarm > mf_sys_now() && !o->closing)
+        if (o->alarm > mf_sys_now())
             mf_sys_cond_wait_until(&o->alarm_changed, &o->lock, o->alarm);
+        else
+            o->alarm = o->on_alarm(o);
     }
     pthread_mutex_unlock(&o->lock);
     return NULL;

@@ -73,12 +73,13 @@ enum mf_err mf_runtime_setup(struct mf_pool *pool, struct mf_blob *code, struct 
     return e;
 }
 
-/* A lazy future whose last handle went away will never be asked for. */
+/* A lazy future whose last handle went away will never be asked for. Backwards, since one that depends on another
+ * comes after it. */
 static void drop_forgotten(struct mf_pool *pool)
 {
-    for (struct mf_list *l = pool->created.next; l != &pool->created;) {
+    for (struct mf_list *l = pool->created.prev; l != &pool->created;) {
         struct mf_future *f = MF_LIST_ENTRY(l, struct mf_future, link);
-        l = l->next;
+        l = l->prev;
         if (f->lazy && atomic_load(&f->refs) == 1)
             mf_sched_cancel(f);
     }
@@ -132,8 +133,9 @@ static void turn(struct mf_owner *owner)
         }
         mf_pool_ref(pool);
         pool->backend->turn(pool);
+        bool nested = atomic_load(&pool->queue.pending) > 0; /* an outer turn of that pool goes on with it */
+        l = nested ? pool->link.next : owner->pools.next;    /* anything may have happened meanwhile */
         mf_pool_unref(pool);
-        l = owner->pools.next; /* anything may have happened meanwhile */
     }
 }
 
@@ -205,7 +207,7 @@ static bool fill_extra(struct mf_future *f, const struct mf_future_spec *s)
     for (size_t i = 0; i < s->ndeps; i++)
         x->deps[i] = mf_future_ref(s->deps[i]);
     x->ndeps = s->ndeps;
-    x->timeout = s->timeout > 0 ? mf_sys_after(s->timeout) - mf_sys_now() : 0;
+    x->timeout = mf_sys_span(s->timeout);
     x->retries = s->retries;
     x->retry_on_error = s->retry_on_error;
     x->priority = s->priority;
@@ -234,7 +236,7 @@ static struct mf_future *make(struct mf_pool *pool, const struct mf_future_spec 
         mf_fault_set(fault, MF_ENOMEM, "out of memory while making a future");
         return NULL;
     }
-    if (s->worker > pool->size) {
+    if (s->worker < 0 || s->worker > pool->size) {
         mf_future_unref(f);
         mf_fault_set(fault, MF_EINVAL, "worker must be from 1 to %d, not %d", pool->size, s->worker);
         return NULL;
@@ -305,6 +307,8 @@ enum mf_err mf_runtime_wait(struct mf_owner *owner, struct mf_future *const *fut
                             uint64_t deadline)
 {
     enum mf_err e = MF_OK;
+    if (need > n)
+        need = n;
     if (count_final(futures, n) >= need)
         return MF_OK;
     enter(owner);

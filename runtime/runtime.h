@@ -60,7 +60,7 @@ enum mf_err mf_runtime_setup(struct mf_pool *pool, struct mf_blob *code, struct 
  * valid; submit then says MF_ECLOSED. Idempotent. */
 void mf_runtime_close_pool(struct mf_pool *pool);
 
-/* Waits until need of the n futures are final. MF_OK, MF_ETIMEDOUT or MF_EINTR. Starts lazy futures. */
+/* Waits until need of the n futures (all, when need is more) are final. MF_OK, MF_ETIMEDOUT or MF_EINTR. Starts lazy futures. */
 enum mf_err mf_runtime_wait(struct mf_owner *owner, struct mf_future *const *futures, size_t n, size_t need,
                             uint64_t deadline);
 

@@ -91,33 +91,6 @@ struct mf_future *mf_sched_take(struct mf_worker *w)
     return f;
 }
 
-/* A future that waited for dep: fails with it, or is queued when dep was the last. */
-static void dependency_done(struct mf_future *f, struct mf_future *dep)
-{
-    enum mf_future_state state = mf_future_state(dep);
-    if (mf_future_state(f) != MF_FUTURE_CREATED)
-        return; /* failed or cancelled meanwhile */
-    f->extra->waiting--;
-    if (state != MF_FUTURE_DONE)
-        mf_sched_finish(f, state, (enum mf_failure)dep->failure, mf_blob_ref(dep->result),
-                        dep->extra ? dep->extra->fault : NULL);
-    else if (f->extra->waiting == 0)
-        put(f, MF_FUTURE_CREATED);
-}
-
-static void tell_dependents(struct mf_future *f)
-{
-    struct mf_dependent *d = f->dependents;
-    f->dependents = NULL;
-    while (d) {
-        struct mf_dependent *next = d->next;
-        dependency_done(d->future, f);
-        mf_future_unref(d->future);
-        free(d);
-        d = next;
-    }
-}
-
 static void drop_payload(struct mf_future *f)
 {
     mf_blob_unref(f->code);
@@ -129,8 +102,9 @@ static void drop_payload(struct mf_future *f)
         f->extra->ndeps = 0;
 }
 
-void mf_sched_finish(struct mf_future *f, enum mf_future_state state, enum mf_failure failure, struct mf_blob *result,
-                     const char *text)
+/* Makes f final and puts it at the end of ended: its dependents are still to be told. */
+static void end(struct mf_future *f, enum mf_future_state state, enum mf_failure failure, struct mf_blob *result,
+                const char *text, struct mf_list *ended)
 {
     struct mf_pool *pool = f->pool;
     enum mf_future_state from = mf_future_state(f);
@@ -141,28 +115,84 @@ void mf_sched_finish(struct mf_future *f, enum mf_future_state state, enum mf_fa
     } else {
         mf_list_remove(&f->link);
     }
-    drop_payload(f);
     f->result = result;
     f->failure = (uint8_t)failure;
     if (text && mf_future_extra_get(f))
         snprintf(f->extra->fault, sizeof f->extra->fault, "%s", text);
+    drop_payload(f); /* last, since text may be that of a dependency which goes now */
     mf_future_move(f, from, state);
     mf_owner_resolved(pool->owner, f);
-    tell_dependents(f);
-    mf_future_unref(f);
-    mf_pool_unref(pool);
+    mf_list_insert(ended, &f->link);
+}
+
+/* f ends as dep did, which it needed. */
+static void end_like(struct mf_future *f, const struct mf_future *dep, struct mf_list *ended)
+{
+    end(f, mf_future_state(dep), (enum mf_failure)dep->failure, mf_blob_ref(dep->result),
+        dep->extra ? dep->extra->fault : NULL, ended);
+}
+
+/* A future that waited for dep: fails with it, or is queued when dep was the last. */
+static void dependency_done(struct mf_future *f, const struct mf_future *dep, struct mf_list *ended)
+{
+    if (mf_future_state(f) != MF_FUTURE_CREATED)
+        return; /* failed or cancelled meanwhile */
+    f->extra->waiting--;
+    if (mf_future_state(dep) != MF_FUTURE_DONE)
+        end_like(f, dep, ended);
+    else if (f->extra->waiting == 0)
+        put(f, MF_FUTURE_CREATED);
+}
+
+static void tell_dependents(struct mf_future *f, struct mf_list *ended)
+{
+    struct mf_dependent *d = f->dependents;
+    f->dependents = NULL;
+    while (d) {
+        struct mf_dependent *next = d->next;
+        dependency_done(d->future, f, ended);
+        mf_future_unref(d->future);
+        free(d);
+        d = next;
+    }
+}
+
+/* Tells the dependents of what has ended, and those of what ends with it: in a loop, since a chain may be long and a
+ * worker's stack is small. */
+static void spread(struct mf_list *ended)
+{
+    while (!mf_list_empty(ended)) {
+        struct mf_future *f = MF_LIST_ENTRY(ended->next, struct mf_future, link);
+        struct mf_pool *pool = f->pool;
+        mf_list_remove(&f->link);
+        tell_dependents(f, ended);
+        mf_future_unref(f);
+        if (pool->retired && mf_list_empty(&pool->created) && atomic_load(&pool->queue.pending) == 0)
+            pool->backend->leave(pool); /* its workers may sleep and wait for this future */
+        mf_pool_unref(pool);
+    }
+}
+
+void mf_sched_finish(struct mf_future *f, enum mf_future_state state, enum mf_failure failure, struct mf_blob *result,
+                     const char *text)
+{
+    struct mf_list ended;
+    mf_list_init(&ended);
+    end(f, state, failure, result, text, &ended);
+    spread(&ended);
 }
 
 static bool may_retry(const struct mf_future *f, bool error)
 {
     const struct mf_future_extra *x = f->extra;
-    return x && f->attempts <= x->retries && (!error || x->retry_on_error) && !f->pool->closing;
+    return x && x->retries > 0 && (!error || x->retry_on_error) && !f->pool->closing;
 }
 
 static void run_again(struct mf_worker *worker, struct mf_future *f)
 {
     mf_log(MF_LOG_FUTURE, "future %llu: attempt %d failed, trying again", (unsigned long long)f->id, f->attempts);
     worker->pool->running--;
+    f->extra->retries--;
     f->extra->output.len = 0;
     put(f, MF_FUTURE_RUNNING);
 }
@@ -235,7 +265,17 @@ static bool follow(struct mf_future *f, struct mf_future *dep)
     return true;
 }
 
-bool mf_sched_depend(struct mf_future *f)
+/* f, which is CREATED, is wanted: puts it into the list of those that are to be begun. */
+static void want(struct mf_future *f, struct mf_list *wanted)
+{
+    f->lazy = false;
+    mf_list_remove(&f->link);
+    mf_list_insert(wanted, &f->link);
+}
+
+/* Registers f, which is CREATED, with its dependencies; those that are lazy are wanted now. When none is open any more
+ * it is queued. False when memory is out. */
+static bool depend(struct mf_future *f, struct mf_list *wanted)
 {
     struct mf_future_extra *x = f->extra;
     x->waiting = 1; /* so that a dependency that ends while we register does not queue f early */
@@ -246,15 +286,16 @@ bool mf_sched_depend(struct mf_future *f)
         if (!follow(f, dep))
             return false; /* what was registered finds f final when it ends */
         x->waiting++;
-        if (dep->lazy && mf_future_state(dep) == MF_FUTURE_CREATED)
-            mf_sched_begin(dep);
+        if (dep->lazy)
+            want(dep, wanted);
     }
     x->waiting--;
     for (size_t i = 0; i < x->ndeps; i++) {
-        struct mf_future *dep = x->deps[i];
-        if (mf_future_final(dep) && mf_future_state(dep) != MF_FUTURE_DONE) {
-            x->waiting++;
-            dependency_done(f, dep);
+        if (mf_future_final(x->deps[i]) && mf_future_state(x->deps[i]) != MF_FUTURE_DONE) {
+            struct mf_list ended;
+            mf_list_init(&ended);
+            end_like(f, x->deps[i], &ended);
+            spread(&ended);
             return true;
         }
     }
@@ -263,18 +304,26 @@ bool mf_sched_depend(struct mf_future *f)
     return true;
 }
 
-void mf_sched_begin(struct mf_future *f)
+static void begin(struct mf_future *f, struct mf_list *wanted)
 {
-    f->lazy = false;
     if (!f->extra || !f->extra->ndeps)
         put(f, MF_FUTURE_CREATED);
-    else if (!mf_sched_depend(f))
+    else if (!depend(f, wanted))
         mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, "out of memory while waiting for its arguments");
 }
 
-void mf_sched_enqueue(struct mf_future *f)
+/* One that fails meanwhile takes those that need it out of the list. */
+void mf_sched_begin(struct mf_future *f)
 {
-    put(f, MF_FUTURE_CREATED);
+    struct mf_list wanted;
+    mf_list_init(&wanted);
+    want(f, &wanted);
+    while (!mf_list_empty(&wanted)) {
+        struct mf_future *next = MF_LIST_ENTRY(wanted.next, struct mf_future, link);
+        mf_list_remove(&next->link);
+        mf_list_insert(&next->pool->created, &next->link);
+        begin(next, &wanted);
+    }
 }
 
 static void lose_list(struct mf_list *list, const char *text)

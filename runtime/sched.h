@@ -9,10 +9,6 @@
 #include "pool.h"
 #include "runner.h"
 
-/* Takes a CREATED future whose arguments are all final: puts it on its pool's queue and feeds the pool, or fails it
- * when an argument failed. May fail f with LOST when no worker can be had. */
-void mf_sched_enqueue(struct mf_future *f);
-
 /* The next future for this worker, which is IDLE: now RUNNING and worker->running, and the worker BUSY. NULL when nothing
  * is queued for it. */
 struct mf_future *mf_sched_take(struct mf_worker *worker);
@@ -28,17 +24,14 @@ void mf_sched_settle(struct mf_worker *worker, enum mf_outcome outcome, struct m
 /* Cancels f if it is not final; true if it was not. */
 bool mf_sched_cancel(struct mf_future *f);
 
-/* Registers f, which is CREATED, with its dependencies; when none is open any more it is enqueued at once. False
- * when memory is out (nothing is registered then). */
-bool mf_sched_depend(struct mf_future *f);
-
 /* Cancels every future of the pool that is not final. The caller holds a reference to the pool. */
 void mf_sched_cancel_all(struct mf_pool *pool);
 
 /* Everything queued in the pool is lost for that reason. */
 void mf_sched_lose_all(struct mf_pool *pool, const char *text);
 
-/* A lazy future is wanted now: queues it, or lets it wait for its dependencies. */
+/* A CREATED future is wanted now: queues it, or lets it wait for its dependencies, which are wanted too. It may end
+ * here: as a dependency has ended, or LOST when no worker can be had. */
 void mf_sched_begin(struct mf_future *f);
 
 /* The alarm: acts on the deadlines of all workers that have passed. First the task's time limit: its future fails at

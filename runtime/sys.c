@@ -29,14 +29,18 @@ uint64_t mf_sys_now(void)
     return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
 }
 
+uint64_t mf_sys_span(double seconds)
+{
+    if (!(seconds > 0))
+        return 0;
+    if (seconds < 1e-9)
+        return 1;
+    return seconds < 1e9 ? (uint64_t)(seconds * 1e9) : MF_SYS_SPAN_MAX;
+}
+
 uint64_t mf_sys_after(double seconds)
 {
-    uint64_t now = mf_sys_now();
-    if (!(seconds > 0))
-        return now;
-    if (seconds > 1e9)
-        return MF_SYS_NEVER;
-    return now + (uint64_t)(seconds * 1e9);
+    return seconds > 1e9 ? MF_SYS_NEVER : mf_sys_now() + mf_sys_span(seconds);
 }
 
 /* --- Cores ----------------------------------------------------------------------------------------------------- */
@@ -256,13 +260,25 @@ void mf_sys_interrupt_self(void)
     run_actions(NULL);
 }
 
-static void on_interrupt(int sig, siginfo_t *info, void *context)
+/* The outermost entry that is wanted, or NULL. */
+static const struct mf_sys_interrupt *find_target(void)
 {
-    int saved = errno;
     const struct mf_sys_interrupt *target = NULL;
     for (const struct mf_sys_interrupt *e = interrupts; e; e = e->outer)
         if (e->wanted && atomic_load_explicit(e->wanted, memory_order_acquire))
             target = e;
+    return target;
+}
+
+bool mf_sys_interrupt_wanted(void)
+{
+    return find_target() != NULL;
+}
+
+static void on_interrupt(int sig, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    const struct mf_sys_interrupt *target = find_target();
     if (target)
         run_actions(target);
     if (earlier.sa_flags & SA_SIGINFO) {

@@ -18,6 +18,11 @@
 /* Monotonic time in nanoseconds. */
 uint64_t mf_sys_now(void);
 
+#define MF_SYS_SPAN_MAX UINT64_C(1000000000000000000) /* nanoseconds: 30 years; now plus twice that does not overflow */
+
+/* That many seconds in nanoseconds: 0 when negative or NaN, else at least 1 and at most MF_SYS_SPAN_MAX. */
+uint64_t mf_sys_span(double seconds);
+
 /* The moment that many seconds from now; MF_SYS_NEVER when they are infinite or too many, now when negative or NaN. */
 uint64_t mf_sys_after(double seconds);
 
@@ -67,6 +72,9 @@ void mf_sys_interrupt_pop(struct mf_sys_interrupt *entry); /* entry and all that
 
 /* Runs all actions of the calling thread. Async-signal-safe: for a handler of SIGINT. */
 void mf_sys_interrupt_self(void);
+
+/* Is an entry of the calling thread wanted? To be asked after a push that a signal may have come before. */
+bool mf_sys_interrupt_wanted(void);
 
 /* Makes thread look at its wanted flags (see above). The signal is SIGURG, whose default is to be ignored; its
  * handler is installed at the first call of mf_sys_interrupt_ready and passes on to a handler that was there. */

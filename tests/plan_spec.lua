@@ -198,4 +198,19 @@ describe("the plan from outside", function()
         assert.equal(first, (run("", "--seed 7 --plan sequential", code)))
         assert.not_equal(first, (run("", "--seed 8", code)))
     end)
+
+    it("tells its workers of search paths that change later", function()
+        local code = [[
+            local m = require("moonfleet")
+            local paths = function() return package.path, package.cpath end
+            m.future(paths):value()
+            package.path, package.cpath = "./nowhere/?.lua", "./nowhere/?.so"
+            for _ = 1, 3 do
+                print(m.future(paths):value())
+            end
+        ]]
+        local expected = ("./nowhere/?.lua\t./nowhere/?.so\n"):rep(3)
+        assert.equal(expected, (run("", "--plan threads:2", code)))
+        assert.equal(expected, (run("", "--plan sequential", code)))
+    end)
 end)

@@ -35,8 +35,8 @@
 
 #include "../runtime/buf.h"
 
-#define MF_CODEC_VERSION 1
-#define MF_CODEC_DEPTH 100000                          /* nested tables, functions and upvalues */
+#define MF_CODEC_VERSION     1
+#define MF_CODEC_DEPTH       100000                      /* nested tables, functions and upvalues */
 #define MF_CODEC_GLOBALS_MAX ((size_t)500 * 1024 * 1024) /* bytes of snapshotted globals, by default */
 
 enum mf_codec_flag {
@@ -50,12 +50,12 @@ struct mf_encoder;
 struct mf_decoder;
 
 struct mf_encode_options { /* all zero: the defaults; the indices must stay valid until the end of the message */
-    bool no_scan;       /* do not look for the globals that functions name (globals = false) */
-    int globals;        /* stack index of a table name -> value that adds to and overrides them, or 0 */
-    int skip;           /* stack index of a table name -> value: globals that the workers already have and that
+    bool no_scan;          /* do not look for the globals that functions name (globals = false) */
+    int globals;           /* stack index of a table name -> value that adds to and overrides them, or 0 */
+    int skip;              /* stack index of a table name -> value: globals that the workers already have and that
                            are not sent while the value is still the same (raw equality), or 0 */
-    size_t globals_max; /* bytes; 0 = MF_CODEC_GLOBALS_MAX */
-    int env;            /* stack index of a table that also counts as environment 0 (a task's own), or 0 */
+    size_t globals_max;    /* bytes; 0 = MF_CODEC_GLOBALS_MAX */
+    int env;               /* stack index of a table that also counts as environment 0 (a task's own), or 0 */
 };
 
 /* Starts a message at the end of out, which the caller owns and keeps alive. Nested use (a __save that encodes
@@ -64,7 +64,8 @@ struct mf_encode_options { /* all zero: the defaults; the indices must stay vali
 struct mf_encoder *mf_encode_begin(lua_State *L, struct mf_buf *out, const struct mf_encode_options *options);
 
 /* Appends the value at idx, which must not change until the end of the message (it need not stay reachable: the
- * encoder holds on to it), and the globals that its functions name. what names it in errors, with an optional number: ("argument", 2), ("element", 17),
+ * encoder holds on to it), and the globals that its functions name. what names it in errors, with an optional
+ * number: ("argument", 2), ("element", 17),
  * ("function", 0). A value that cannot be sent is a Lua error such as
  *   cannot send a coroutine (upvalue 'co' of function at fit.lua:12)
  *   cannot send a file handle (argument 2.log[3])
@@ -83,9 +84,10 @@ struct mf_decode_options {
 /* Starts reading a message; bytes must stay alive and unchanged until the end. Leaves the decoder, a userdata, on
  * the Lua stack (keep it below everything pushed later). Malformed bytes raise a Lua error that begins with
  * "malformed message". */
-struct mf_decoder *mf_decode_begin(lua_State *L, const void *bytes, size_t len, const struct mf_decode_options *options);
-unsigned mf_decode_flags(const struct mf_decoder *d); /* the header byte */
-bool mf_decode_more(const struct mf_decoder *d);      /* is there another top-level value? */
+struct mf_decoder *mf_decode_begin(lua_State *L, const void *bytes, size_t len,
+                                   const struct mf_decode_options *options);
+unsigned mf_decode_flags(const struct mf_decoder *d);     /* the header byte */
+bool mf_decode_more(const struct mf_decoder *d);          /* is there another top-level value? */
 void mf_decode_value(lua_State *L, struct mf_decoder *d); /* pushes it */
 void mf_decode_end(lua_State *L, struct mf_decoder *d);   /* raises if bytes are left over */
 

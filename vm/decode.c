@@ -6,126 +6,42 @@
  * proportional to it whatever nested headers claim. Three memo tables (strings, objects, functions that own
  * upvalue cells) and the environments lie in four stack slots while a value is read, and in the decoder's user values
  * between top-level values; they are made when first needed. */
-#include <lauxlib.h>
+#include "decoder.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec.h"
-#include "codec_tags.h"
 #include "engine.h"
-#include "names.h"
 
-#define MAX_PRESIZE 65536
+#define MAX_PRESIZE  65536
 #define FRAMES_AHEAD 8 /* for which stack space is claimed at once */
-#define KEEP_BYTES ((size_t)4096) /* of frames, and of cells */
 
-enum { MEMO_STRINGS, MEMO_OBJECTS, MEMO_CELLS, MEMO_ENVS, MEMO_COUNT };
+/* ---- bytes and memo ---- */
 
-enum frame_kind { FRAME_TABLE, FRAME_FUNC, FRAME_USER };
-enum frame_phase {
-    TABLE_ITEMS,
-    TABLE_KEY,
-    TABLE_VALUE,
-    TABLE_META,
-    TABLE_END,
-    FUNC_UPVALUES,
-    USER_LOADER,
-    USER_SAVED,
-    USER_DONE
-};
-
-struct frame {
-    unsigned char kind, phase;
-    int base;
-    uint64_t at, count; /* index reached and number of array items or upvalues; a user value's object number */
-};
-
-struct mf_decoder {
-    const unsigned char *start, *p, *end;
-    struct frame *frames;
-    size_t depth, frames_cap;
-    unsigned char *cell_index; /* which upvalue of its function a cell is */
-    size_t cells, cells_cap;
-    size_t budget; /* table slots that may still be reserved ahead */
-    lua_Integer strings, objects;
-    unsigned flags;
-    bool trust, used; /* used: memo tables were stored in the user values */
-    int self, env;    /* stack indices of the caller */
-    int memo;         /* stack index of the first memo slot */
-};
-
-static const char registry_key;
-
-/* ---- bytes ---- */
-
-static _Noreturn void malformed(lua_State *L, const struct mf_decoder *d, const char *what)
+_Noreturn void mf_decoder_malformed(lua_State *L, const struct mf_decoder *d, const char *what)
 {
     luaL_error(L, "malformed message: %s at byte %d", what, (int)(d->p - d->start));
     abort(); /* luaL_error does not return */
 }
 
-static inline size_t left(const struct mf_decoder *d)
-{
-    return (size_t)(d->end - d->p);
-}
-
-static inline const unsigned char *take(lua_State *L, struct mf_decoder *d, size_t n)
-{
-    const unsigned char *from = d->p;
-    if (n > left(d))
-        malformed(L, d, "the end came too early");
-    d->p += n;
-    return from;
-}
-
-static inline unsigned take_byte(lua_State *L, struct mf_decoder *d)
-{
-    return *take(L, d, 1);
-}
-
-static uint64_t take_varint(lua_State *L, struct mf_decoder *d)
-{
-    uint64_t n = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        unsigned b = take_byte(L, d);
-        if (shift == 63 && b > 1)
-            break;
-        n |= (uint64_t)(b & 0x7f) << shift;
-        if (!(b & 0x80))
-            return n;
-    }
-    malformed(L, d, "a number is too large");
-}
-
-static inline uint64_t take_le(lua_State *L, struct mf_decoder *d, size_t bytes)
-{
-    const unsigned char *from = take(L, d, bytes);
-    uint64_t n = 0;
-    for (size_t i = 0; i < bytes; i++)
-        n |= (uint64_t)from[i] << (8 * i);
-    return n;
-}
-
 static const char *take_text(lua_State *L, struct mf_decoder *d, size_t *len)
 {
-    uint64_t n = take_varint(L, d);
-    if (n > left(d))
-        malformed(L, d, "a length passes the end");
+    uint64_t n = mf_decoder_varint(L, d);
+    if (n > mf_decoder_left(d))
+        mf_decoder_malformed(L, d, "a length passes the end");
     *len = (size_t)n;
-    return (const char *)take(L, d, *len);
+    return (const char *)mf_decoder_take(L, d, *len);
 }
 
-static void push_text(lua_State *L, struct mf_decoder *d)
+void mf_decoder_text(lua_State *L, struct mf_decoder *d)
 {
     size_t len;
     const char *text = take_text(L, d, &len);
     lua_pushlstring(L, text, len);
 }
 
-/* ---- memo ---- */
-
-static void memo_make(lua_State *L, struct mf_decoder *d, int which)
+void mf_decoder_memo(lua_State *L, struct mf_decoder *d, int which)
 {
     if (lua_istable(L, d->memo + which))
         return;
@@ -135,17 +51,17 @@ static void memo_make(lua_State *L, struct mf_decoder *d, int which)
 
 static void keep_string(lua_State *L, struct mf_decoder *d)
 {
-    memo_make(L, d, MEMO_STRINGS);
+    mf_decoder_memo(L, d, MEMO_STRINGS);
     lua_pushvalue(L, -1);
     lua_rawseti(L, d->memo + MEMO_STRINGS, ++d->strings);
 }
 
 /* Gives the value on the top the next object number. */
-static void keep_object(lua_State *L, struct mf_decoder *d)
+void mf_decoder_keep(lua_State *L, struct mf_decoder *d)
 {
     d->objects++;
     if (d->flags & MF_CODEC_REFS) {
-        memo_make(L, d, MEMO_OBJECTS);
+        mf_decoder_memo(L, d, MEMO_OBJECTS);
         lua_pushvalue(L, -1);
         lua_rawseti(L, d->memo + MEMO_OBJECTS, d->objects);
     }
@@ -153,133 +69,19 @@ static void keep_object(lua_State *L, struct mf_decoder *d)
 
 static void push_string_ref(lua_State *L, struct mf_decoder *d)
 {
-    uint64_t n = take_varint(L, d);
+    uint64_t n = mf_decoder_varint(L, d);
     if (n >= (uint64_t)d->strings)
-        malformed(L, d, "a reference to a string that was not there");
+        mf_decoder_malformed(L, d, "a reference to a string that was not there");
     lua_rawgeti(L, d->memo + MEMO_STRINGS, (lua_Integer)n + 1);
 }
 
 static void push_object_ref(lua_State *L, struct mf_decoder *d)
 {
-    uint64_t n = take_varint(L, d);
+    uint64_t n = mf_decoder_varint(L, d);
     if (n >= (uint64_t)d->objects || !(d->flags & MF_CODEC_REFS))
-        malformed(L, d, "a reference to an object that was not there");
+        mf_decoder_malformed(L, d, "a reference to an object that was not there");
     if (lua_rawgeti(L, d->memo + MEMO_OBJECTS, (lua_Integer)n + 1) == LUA_TBOOLEAN)
-        malformed(L, d, "a reference to an unfinished object");
-}
-
-/* ---- environments ---- */
-
-static void push_base(lua_State *L)
-{
-    mf_names_push(L);
-    lua_getiuservalue(L, -1, MF_NAMES_BASE);
-    lua_remove(L, -2);
-}
-
-/* Stack: a fresh table. Gives it a metatable through which the base globals show. */
-static void inherit_base(lua_State *L, bool write_through)
-{
-    lua_createtable(L, 0, 2);
-    push_base(L);
-    lua_pushliteral(L, "__index");
-    lua_pushvalue(L, -2);
-    lua_rawset(L, -4);
-    if (write_through) {
-        lua_pushliteral(L, "__newindex");
-        lua_pushvalue(L, -2);
-        lua_rawset(L, -4);
-    }
-    lua_pop(L, 1);
-    lua_setmetatable(L, -2);
-}
-
-static void push_env(lua_State *L, struct mf_decoder *d, uint64_t n)
-{
-    if (n == 0 && d->env) {
-        lua_pushvalue(L, d->env);
-        return;
-    }
-    if (n == 0 && !(d->flags & MF_CODEC_GLOBALS)) {
-        push_base(L);
-        return;
-    }
-    if (n > INT32_MAX)
-        malformed(L, d, "an environment's number is too large");
-    memo_make(L, d, MEMO_ENVS);
-    if (lua_rawgeti(L, d->memo + MEMO_ENVS, (lua_Integer)n + 1) == LUA_TTABLE)
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    inherit_base(L, n == 0);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, d->memo + MEMO_ENVS, (lua_Integer)n + 1);
-}
-
-/* STD: the receiver's own value, bound directly. The environment's own name for itself is the environment. */
-static void bind_std(lua_State *L, int env, int name)
-{
-    push_base(L);
-    if (!lua_rawequal(L, -1, env)) {
-        lua_pushvalue(L, name);
-        lua_pushvalue(L, name);
-        lua_rawget(L, -3);
-        if (lua_rawequal(L, -1, -3))
-            lua_copy(L, env, -1);
-        lua_rawset(L, env);
-    }
-    lua_pop(L, 1);
-}
-
-/* ---- names ---- */
-
-static void require_module(lua_State *L, struct mf_decoder *d, int module)
-{
-    mf_names_push(L);
-    lua_getiuservalue(L, -1, MF_NAMES_LOADED);
-    lua_pushvalue(L, module);
-    lua_rawget(L, -2);
-    if (lua_isnil(L, -1) && d->trust) {
-        lua_getiuservalue(L, -3, MF_NAMES_BASE);
-        lua_pushliteral(L, "require");
-        lua_rawget(L, -2);
-        lua_pushvalue(L, module);
-        if (lua_pcall(L, 1, 1, 0) != LUA_OK)
-            luaL_error(L, "a value that module '%s' owns was sent by name, but the module cannot be loaded here: %s",
-                       lua_tostring(L, module), luaL_tolstring(L, -1, NULL));
-    }
-    lua_replace(L, module + 1);
-    lua_settop(L, module + 1);
-    if (lua_isnil(L, -1))
-        luaL_error(L, "a value that module '%s' owns was sent by name, but the module is not loaded here",
-                   lua_tostring(L, module));
-}
-
-static void push_named(lua_State *L, struct mf_decoder *d)
-{
-    unsigned fields = take_byte(L, d);
-    if (fields > MF_CODEC_MAX_FIELDS)
-        malformed(L, d, "too many fields in a name");
-    int module = lua_gettop(L) + 1;
-    luaL_checkstack(L, 12, NULL);
-    push_text(L, d);
-    lua_pushnil(L);
-    require_module(L, d, module);
-    while (fields-- > 0) {
-        push_text(L, d);
-        lua_pushvalue(L, -1);
-        if (lua_istable(L, -3))
-            lua_rawget(L, -3);
-        if (!lua_istable(L, -3) || lua_isnil(L, -1))
-            luaL_error(L, "module '%s' has no field '%s' here, which a value was sent by", lua_tostring(L, module),
-                       lua_tostring(L, module + 2));
-        lua_replace(L, module + 1);
-        lua_settop(L, module + 1);
-    }
-    lua_remove(L, module);
-    if (!d->trust && !lua_istable(L, -1))
-        malformed(L, d, "a function by name from a peer that is not trusted");
-    keep_object(L, d);
+        mf_decoder_malformed(L, d, "a reference to an unfinished object");
 }
 
 /* ---- containers ---- */
@@ -288,7 +90,7 @@ static void push_frame(lua_State *L, struct mf_decoder *d, enum frame_kind kind,
                        uint64_t count)
 {
     if (d->depth >= MF_CODEC_DEPTH)
-        malformed(L, d, "values are nested too deep");
+        mf_decoder_malformed(L, d, "values are nested too deep");
     if (d->depth == d->frames_cap) {
         size_t cap = d->frames_cap ? 2 * d->frames_cap : 16;
         struct frame *frames = realloc(d->frames, cap * sizeof *frames);
@@ -305,8 +107,8 @@ static void push_frame(lua_State *L, struct mf_decoder *d, enum frame_kind kind,
 static int presize(struct mf_decoder *d, uint64_t wanted)
 {
     size_t n = wanted < MAX_PRESIZE ? (size_t)wanted : MAX_PRESIZE;
-    if (n > left(d))
-        n = left(d);
+    if (n > mf_decoder_left(d))
+        n = mf_decoder_left(d);
     if (n > d->budget)
         n = d->budget;
     d->budget -= n;
@@ -315,26 +117,26 @@ static int presize(struct mf_decoder *d, uint64_t wanted)
 
 static void begin_table(lua_State *L, struct mf_decoder *d)
 {
-    uint64_t items = take_varint(L, d);
-    unsigned hint = take_byte(L, d);
-    if (items > left(d) || hint > 63)
-        malformed(L, d, "a table's size passes the end");
+    uint64_t items = mf_decoder_varint(L, d);
+    unsigned hint = mf_decoder_byte(L, d);
+    if (items > mf_decoder_left(d) || hint > 63)
+        mf_decoder_malformed(L, d, "a table's size passes the end");
     push_frame(L, d, FRAME_TABLE, items ? TABLE_ITEMS : TABLE_KEY, lua_gettop(L) + 1, items);
     int array = presize(d, items);
     lua_createtable(L, array, presize(d, hint ? UINT64_C(1) << (hint - 1) : 0));
-    keep_object(L, d);
+    mf_decoder_keep(L, d);
 }
 
 static void begin_function(lua_State *L, struct mf_decoder *d)
 {
     if (!d->trust)
-        malformed(L, d, "a function from a peer that is not trusted");
-    unsigned upvalues = take_byte(L, d);
-    size_t size = (size_t)take_le(L, d, 4);
-    const unsigned char *code = take(L, d, size);
+        mf_decoder_malformed(L, d, "a function from a peer that is not trusted");
+    unsigned upvalues = mf_decoder_byte(L, d);
+    size_t size = (size_t)mf_decoder_le(L, d, 4);
+    const unsigned char *code = mf_decoder_take(L, d, size);
     push_frame(L, d, FRAME_FUNC, FUNC_UPVALUES, lua_gettop(L) + 1, upvalues);
     mf_engine_load(L, code, size, (int)upvalues);
-    keep_object(L, d);
+    mf_decoder_keep(L, d);
 }
 
 /* The number of a user value is taken before there is a value; false stands for it meanwhile. */
@@ -342,7 +144,7 @@ static void begin_user(lua_State *L, struct mf_decoder *d)
 {
     push_frame(L, d, FRAME_USER, USER_LOADER, lua_gettop(L) + 1, (uint64_t)d->objects + 1);
     lua_pushboolean(L, 0);
-    keep_object(L, d);
+    mf_decoder_keep(L, d);
     lua_pop(L, 1);
 }
 
@@ -350,7 +152,7 @@ static void begin_user(lua_State *L, struct mf_decoder *d)
 
 static void push_float(lua_State *L, struct mf_decoder *d)
 {
-    uint64_t bits = take_le(L, d, 8);
+    uint64_t bits = mf_decoder_le(L, d, 8);
     double v;
     memcpy(&v, &bits, 8);
     lua_pushnumber(L, v);
@@ -359,7 +161,7 @@ static void push_float(lua_State *L, struct mf_decoder *d)
 /* Reads one value: it is on the top (true), or a frame was pushed for it (false). */
 static bool read_value(lua_State *L, struct mf_decoder *d)
 {
-    unsigned tag = take_byte(L, d);
+    unsigned tag = mf_decoder_byte(L, d);
     if (tag >= MF_TAG_SMALL) {
         lua_pushinteger(L, (lua_Integer)(tag - MF_TAG_SMALL));
         return true;
@@ -373,28 +175,28 @@ static bool read_value(lua_State *L, struct mf_decoder *d)
         lua_pushboolean(L, tag == MF_TAG_TRUE);
         return true;
     case MF_TAG_INT1:
-        lua_pushinteger(L, (int8_t)take_byte(L, d));
+        lua_pushinteger(L, (int8_t)mf_decoder_byte(L, d));
         return true;
     case MF_TAG_INT2:
-        lua_pushinteger(L, (int16_t)take_le(L, d, 2));
+        lua_pushinteger(L, (int16_t)mf_decoder_le(L, d, 2));
         return true;
     case MF_TAG_INT4:
-        lua_pushinteger(L, (int32_t)take_le(L, d, 4));
+        lua_pushinteger(L, (int32_t)mf_decoder_le(L, d, 4));
         return true;
     case MF_TAG_INT8:
-        lua_pushinteger(L, (lua_Integer)take_le(L, d, 8));
+        lua_pushinteger(L, (lua_Integer)mf_decoder_le(L, d, 8));
         return true;
     case MF_TAG_FLOAT:
         push_float(L, d);
         return true;
     case MF_TAG_STR:
-        push_text(L, d);
+        mf_decoder_text(L, d);
         return true;
     case MF_TAG_STRREF:
         push_string_ref(L, d);
         return true;
     case MF_TAG_STRKEEP:
-        push_text(L, d);
+        mf_decoder_text(L, d);
         keep_string(L, d);
         return true;
     case MF_TAG_TABLE:
@@ -407,34 +209,34 @@ static bool read_value(lua_State *L, struct mf_decoder *d)
         begin_function(L, d);
         return false;
     case MF_TAG_NAMED:
-        push_named(L, d);
+        mf_decoder_named(L, d);
         return true;
     case MF_TAG_USER:
         begin_user(L, d);
         return false;
     case MF_TAG_ENV:
-        push_env(L, d, take_varint(L, d));
+        mf_decoder_env(L, d, mf_decoder_varint(L, d));
         return true;
     default:
         d->p--;
-        malformed(L, d, "an unknown tag");
+        mf_decoder_malformed(L, d, "an unknown tag");
     }
 }
 
 static void check_key(lua_State *L, struct mf_decoder *d)
 {
     if (lua_isnil(L, -1) || (lua_type(L, -1) == LUA_TNUMBER && isnan(lua_tonumber(L, -1))))
-        malformed(L, d, "a table key that is nil or not a number");
+        mf_decoder_malformed(L, d, "a table key that is nil or not a number");
 }
 
 static void set_metatable(lua_State *L, struct mf_decoder *d, int table)
 {
     if (!lua_istable(L, -1))
-        malformed(L, d, "a metatable that is no table");
+        mf_decoder_malformed(L, d, "a metatable that is no table");
     if (!d->trust) {
         lua_pushliteral(L, "__gc"); /* a finaliser is not the peer's to call on values of its making */
         if (lua_rawget(L, -2) != LUA_TNIL)
-            malformed(L, d, "a metatable with a finaliser from a peer that is not trusted");
+            mf_decoder_malformed(L, d, "a metatable with a finaliser from a peer that is not trusted");
         lua_pop(L, 1);
     }
     lua_setmetatable(L, table);
@@ -474,14 +276,14 @@ static void accept(lua_State *L, struct mf_decoder *d, struct frame *f)
 /* Array items that are numbers, as long as the longest of them is sure to fit in what is left. */
 static void take_numbers(lua_State *L, struct mf_decoder *d, struct frame *f)
 {
-    while (f->at < f->count && left(d) >= 9) {
+    while (f->at < f->count && mf_decoder_left(d) >= 9) {
         unsigned tag = *d->p;
         if (tag >= MF_TAG_SMALL)
             d->p++, lua_pushinteger(L, (lua_Integer)(tag - MF_TAG_SMALL));
         else if (tag == MF_TAG_INT2)
-            d->p++, lua_pushinteger(L, (int16_t)take_le(L, d, 2));
+            d->p++, lua_pushinteger(L, (int16_t)mf_decoder_le(L, d, 2));
         else if (tag == MF_TAG_INT4)
-            d->p++, lua_pushinteger(L, (int32_t)take_le(L, d, 4));
+            d->p++, lua_pushinteger(L, (int32_t)mf_decoder_le(L, d, 4));
         else if (tag == MF_TAG_FLOAT)
             d->p++, push_float(L, d);
         else
@@ -507,11 +309,11 @@ static bool step_items(lua_State *L, struct mf_decoder *d, struct frame *f)
 /* Looks at the tag in a key's place; true when the table is complete. */
 static bool at_end(lua_State *L, struct mf_decoder *d, struct frame *f)
 {
-    unsigned tag = take_byte(L, d);
+    unsigned tag = mf_decoder_byte(L, d);
     if (tag == MF_TAG_END)
         return true;
     if (f->phase == TABLE_END)
-        malformed(L, d, "something after a metatable");
+        mf_decoder_malformed(L, d, "something after a metatable");
     if (tag == MF_TAG_META)
         f->phase = TABLE_META;
     else
@@ -522,7 +324,7 @@ static bool at_end(lua_State *L, struct mf_decoder *d, struct frame *f)
 /* Pairs whose key is a string met before, which is how records come. */
 static bool step_record(lua_State *L, struct mf_decoder *d, struct frame *f)
 {
-    while (left(d) > 0 && *d->p == MF_TAG_STRREF) {
+    while (mf_decoder_left(d) > 0 && *d->p == MF_TAG_STRREF) {
         d->p++;
         push_string_ref(L, d);
         f->phase = TABLE_VALUE;
@@ -559,7 +361,7 @@ static void add_cell(lua_State *L, struct mf_decoder *d, const struct frame *f)
         d->cell_index = index;
         d->cells_cap = cap;
     }
-    memo_make(L, d, MEMO_CELLS);
+    mf_decoder_memo(L, d, MEMO_CELLS);
     lua_pushvalue(L, f->base);
     d->cell_index[d->cells++] = (unsigned char)f->at;
     lua_rawseti(L, d->memo + MEMO_CELLS, (lua_Integer)d->cells);
@@ -567,9 +369,9 @@ static void add_cell(lua_State *L, struct mf_decoder *d, const struct frame *f)
 
 static void join_cell(lua_State *L, struct mf_decoder *d, const struct frame *f)
 {
-    uint64_t n = take_varint(L, d);
+    uint64_t n = mf_decoder_varint(L, d);
     if (n >= d->cells)
-        malformed(L, d, "a reference to an upvalue that was not there");
+        mf_decoder_malformed(L, d, "a reference to an upvalue that was not there");
     lua_rawgeti(L, d->memo + MEMO_CELLS, (lua_Integer)n + 1);
     lua_upvaluejoin(L, f->base, (int)f->at, -1, d->cell_index[n]);
     lua_pop(L, 1);
@@ -578,14 +380,14 @@ static void join_cell(lua_State *L, struct mf_decoder *d, const struct frame *f)
 static bool step_function(lua_State *L, struct mf_decoder *d, struct frame *f)
 {
     while (f->at < f->count) {
-        unsigned tag = take_byte(L, d);
+        unsigned tag = mf_decoder_byte(L, d);
         f->at++;
         if (tag == MF_TAG_UPREF) {
             join_cell(L, d, f);
             continue;
         }
         if (tag != MF_TAG_UPVAL)
-            malformed(L, d, "no upvalue where one must be");
+            mf_decoder_malformed(L, d, "no upvalue where one must be");
         add_cell(L, d, f);
         if (!read_value(L, d))
             return false;
@@ -603,14 +405,15 @@ static void find_loader(lua_State *L, struct mf_decoder *d, int loader)
         lua_replace(L, loader);
     }
     if (!lua_isfunction(L, loader))
-        malformed(L, d, "no __load for a user value");
+        mf_decoder_malformed(L, d, "no __load for a user value");
 }
 
 static bool step_user(lua_State *L, struct mf_decoder *d, struct frame *f)
 {
     while (f->phase < USER_DONE) {
-        if (f->phase == USER_LOADER && !d->trust && left(d) > 0 && *d->p != MF_TAG_NAMED && *d->p != MF_TAG_REF)
-            malformed(L, d, "a user value without a named owner from a peer that is not trusted");
+        if (f->phase == USER_LOADER && !d->trust && mf_decoder_left(d) > 0 && *d->p != MF_TAG_NAMED &&
+            *d->p != MF_TAG_REF)
+            mf_decoder_malformed(L, d, "a user value without a named owner from a peer that is not trusted");
         if (!read_value(L, d))
             return false;
         accept(L, d, f);
@@ -639,7 +442,7 @@ static bool step(lua_State *L, struct mf_decoder *d, struct frame *f)
     }
 }
 
-static void decode_one(lua_State *L, struct mf_decoder *d)
+void mf_decoder_value(lua_State *L, struct mf_decoder *d)
 {
     if (read_value(L, d))
         return;
@@ -650,137 +453,4 @@ static void decode_one(lua_State *L, struct mf_decoder *d)
         if (d->depth > 0)
             accept(L, d, &d->frames[d->depth - 1]);
     }
-}
-
-static void decode_global(lua_State *L, struct mf_decoder *d)
-{
-    bool std = take_byte(L, d) == MF_TAG_STD;
-    uint64_t n = take_varint(L, d);
-    if (n == 0 && !d->env && !(d->flags & MF_CODEC_GLOBALS) && !std)
-        malformed(L, d, "a global without leave");
-    push_env(L, d, n);
-    int env = lua_gettop(L);
-    push_text(L, d);
-    if (!std) {
-        decode_one(L, d);
-        lua_rawset(L, env);
-    } else if (n > 0 || d->env) {
-        bind_std(L, env, env + 1);
-    }
-    lua_settop(L, env - 1);
-}
-
-/* ---- a message ---- */
-
-static void release(struct mf_decoder *d)
-{
-    free(d->frames);
-    free(d->cell_index);
-    d->frames = NULL;
-    d->cell_index = NULL;
-    d->frames_cap = d->cells_cap = 0;
-}
-
-static int decoder_gc(lua_State *L)
-{
-    release(lua_touserdata(L, 1));
-    return 0;
-}
-
-/* One idle decoder waits in the registry, as in encode.c. */
-static struct mf_decoder *take_decoder(lua_State *L)
-{
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key) == LUA_TUSERDATA) {
-        lua_pushnil(L);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
-        return lua_touserdata(L, -1);
-    }
-    lua_pop(L, 1);
-    struct mf_decoder *d = lua_newuserdatauv(L, sizeof *d, MEMO_COUNT);
-    memset(d, 0, sizeof *d);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, decoder_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
-    return d;
-}
-
-struct mf_decoder *mf_decode_begin(lua_State *L, const void *bytes, size_t len, const struct mf_decode_options *options)
-{
-    luaL_checkstack(L, 8, NULL);
-    int env = options->env ? lua_absindex(L, options->env) : 0;
-    struct mf_decoder *d = take_decoder(L);
-    d->self = lua_gettop(L);
-    d->env = env;
-    d->trust = options->trust;
-    d->start = d->p = bytes;
-    d->end = d->start + len;
-    d->depth = d->cells = 0;
-    d->strings = d->objects = 0;
-    d->budget = len;
-    d->flags = take_byte(L, d);
-    if (d->flags & ~(unsigned)(MF_CODEC_GLOBALS | MF_CODEC_CLOSED | MF_CODEC_REFS))
-        malformed(L, d, "an unknown flag");
-    return d;
-}
-
-unsigned mf_decode_flags(const struct mf_decoder *d)
-{
-    return d->flags;
-}
-
-bool mf_decode_more(const struct mf_decoder *d)
-{
-    return d->p < d->end;
-}
-
-static void load_memo(lua_State *L, struct mf_decoder *d)
-{
-    d->memo = lua_gettop(L) + 1;
-    for (int i = 0; i < MEMO_COUNT; i++) {
-        if (d->used)
-            lua_getiuservalue(L, d->self, i + 1);
-        else
-            lua_pushnil(L);
-    }
-}
-
-/* Stack: the memo slots, the value. Leaves the value. */
-static void store_memo(lua_State *L, struct mf_decoder *d)
-{
-    if (mf_decode_more(d)) {
-        d->used = true;
-        for (int i = 0; i < MEMO_COUNT; i++) {
-            lua_pushvalue(L, d->memo + i);
-            lua_setiuservalue(L, d->self, i + 1);
-        }
-    }
-    lua_replace(L, d->memo);
-    lua_settop(L, d->memo);
-}
-
-void mf_decode_value(lua_State *L, struct mf_decoder *d)
-{
-    luaL_checkstack(L, 24, NULL);
-    load_memo(L, d);
-    decode_one(L, d);
-    while (mf_decode_more(d) && (*d->p == MF_TAG_GLOBAL || *d->p == MF_TAG_STD))
-        decode_global(L, d);
-    store_memo(L, d);
-}
-
-void mf_decode_end(lua_State *L, struct mf_decoder *d)
-{
-    if (mf_decode_more(d))
-        malformed(L, d, "bytes are left over");
-    luaL_checkstack(L, 4, NULL);
-    for (int i = 0; d->used && i < MEMO_COUNT; i++) {
-        lua_pushnil(L);
-        lua_setiuservalue(L, d->self, i + 1);
-    }
-    d->used = false;
-    if (d->frames_cap * sizeof *d->frames > KEEP_BYTES || d->cells_cap > KEEP_BYTES)
-        release(d);
-    lua_pushvalue(L, d->self);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
 }

@@ -61,8 +61,7 @@ struct mf_encoder {
     uint32_t string_count, object_count, cell_count, env_count;
     unsigned flags;
     bool named_ready;               /* the index of names was brought up to date for this message */
-    bool saving;                    /* inside a __save, collector stopped */
-    bool restart;                   /* it was running before */
+    bool restart;                   /* the collector ran before a __save was called */
     const void *globals, *globals2; /* tables that are environment 0 */
     struct mf_names *names;
 
@@ -89,9 +88,41 @@ struct mf_encoder {
 
 /* encode.c */
 void mf_encoder_value(lua_State *L, struct mf_encoder *e); /* writes the value on the top and pops it */
+
+/* encode_scalar.c: all append, and raise when memory is out */
+void mf_encoder_grow(lua_State *L, struct mf_encoder *e, size_t n);
+
+/* Where the next n bytes go; the caller moves out->len. */
+static inline unsigned char *mf_encoder_room(lua_State *L, struct mf_encoder *e, size_t n)
+{
+    if (e->out->cap - e->out->len < n)
+        mf_encoder_grow(L, e, n);
+    return e->out->data + e->out->len;
+}
+
+static inline void mf_encoder_write_le(unsigned char *to, uint64_t n, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        to[i] = (unsigned char)(n >> (8 * i));
+}
+
 void mf_encoder_byte(lua_State *L, struct mf_encoder *e, unsigned byte);
 void mf_encoder_varint(lua_State *L, struct mf_encoder *e, uint64_t n);
+void mf_encoder_tagged(lua_State *L, struct mf_encoder *e, unsigned tag, uint64_t n);
 void mf_encoder_text(lua_State *L, struct mf_encoder *e, const char *text, size_t len); /* length and bytes */
+void mf_encoder_numbers(lua_State *L, struct mf_encoder *e, const uint64_t *bits, size_t n, bool floats);
+
+/* The string at idx; keep: it is a key, likely to come again. */
+void mf_encoder_string(lua_State *L, struct mf_encoder *e, int idx, bool keep);
+
+/* Writes the value on the top when it is a scalar other than a string; false when it is something else. */
+bool mf_encoder_scalar(lua_State *L, struct mf_encoder *e, int type);
+
+_Noreturn void mf_encoder_too_many(lua_State *L); /* objects */
+
+/* encode_message.c */
+void mf_encoder_anchor(lua_State *L, struct mf_encoder *e, int idx);    /* holds the value until the message ends */
+void mf_encoder_collector(lua_State *L, struct mf_encoder *e, bool on); /* stops it, or lets it run as before */
 
 /* encode_globals.c */
 

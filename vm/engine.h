@@ -25,9 +25,9 @@ bool mf_engine_dump(lua_State *L, int idx, struct mf_buf *out);
 void mf_engine_load(lua_State *L, const void *bytes, size_t n, int upvalues);
 
 /* Calls found(ud, name, len) for each global that the function in these bytes (of mf_engine_dump) reads, inner
- * functions included; a name may be reported more than once. is_env[i] says that the function's upvalue i+1 is
- * the environment. found may leave by a Lua error. Where the environment is used as a value (_ENV[k], _G.x, names over 40 bytes), every string
- * constant of that function is reported: a superset. Returns traits. */
+ * functions included; a name may be reported more than once. found may leave by a Lua error. is_env[i] says that the
+ * function's upvalue i+1 is the environment. Where the environment is used as a value (_ENV[k], _G.x, names over 40
+ * bytes), every string constant of that function and its inner ones is reported: a superset. Returns traits. */
 unsigned mf_engine_scan(const void *bytes, size_t n, const bool *is_env, int upvalues,
                         void (*found)(void *ud, const char *name, size_t len), void *ud);
 

@@ -1,7 +1,8 @@
 /* Stopping Lua code that runs, from a signal handler on its own thread, without a standing hook (which would cost half
  * the speed): a hook is put on every Lua thread that runs or waits in a resume, and raises "interrupted!".
  *
- * Reaches loops, loops in pcall and in coroutines, and calls that a signal interrupts. Cannot reach one long C call. */
+ * Reaches loops, loops in pcall and in coroutines, and calls that a signal interrupts. Cannot reach one long C call, nor
+ * loops where Lua permits no hook: in a __gc method, and in the message handler of an error that an interrupt raised. */
 #ifndef MF_INTERRUPT_H
 #define MF_INTERRUPT_H
 
@@ -16,7 +17,7 @@ void mf_interrupt_leave(lua_State *L, struct mf_sys_interrupt *entry); /* takes 
 /* Interrupts L now; what the action of an entry does. Async-signal-safe on the thread that runs L. */
 void mf_interrupt_state(lua_State *L);
 
-/* Replaces coroutine.resume and coroutine.wrap in the open libraries by ones that do the same and register the
+/* Replaces coroutine.resume, .wrap and .close in the open libraries by ones that do the same and register the
  * coroutine while it runs. */
 void mf_interrupt_open(lua_State *L);
 

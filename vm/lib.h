@@ -26,6 +26,7 @@ struct mf_blob **mf_lib_push_blob(lua_State *L);
 /* The Lua object of a future. */
 struct mf_lib_future {
     struct mf_future *future; /* a reference; NULL only while it is being made */
+    struct mf_blob *code;     /* a reference; NULL but while it is being made */
     const char *backend;      /* its name, constant; NULL for a future that came over the wire */
     int n;                    /* what the user value holds: n values (one: itself, more: a table), or a code below */
     bool printed;             /* what the task printed has been relayed */

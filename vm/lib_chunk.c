@@ -201,11 +201,14 @@ static int future_collect(lua_State *L)
 {
     struct mf_lib_future *object = mf_lib_check_future(L, 1);
     lua_settop(L, 4);
+    for (int i = 2; i <= 4; i++)
+        luaL_argexpected(L, lua_isnil(L, i) || lua_istable(L, i), i, "table");
     luaL_argcheck(L, object->count > 0, 1, "not the future of a chunk, or collected already");
     mf_lib_finish(L, object);
     if (mf_future_state(object->future) != MF_FUTURE_DONE)
         return collect_failure(L);
     const struct mf_blob *bytes = object->future->result;
+    luaL_argcheck(L, bytes, 1, "its result was read already");
     struct mf_decode_options options = {.trust = true};
     struct mf_decoder *d = mf_decode_begin(L, bytes->data, bytes->len, &options);
     lua_pushboolean(L, 1);

@@ -3,14 +3,20 @@
  *   encode(...)                  the bytes of a message that holds the arguments
  *   encode_with(options, ...)    options: globals, skip, env (tables), scan (false: do not look for globals),
  *                                globals_max (bytes)
+ *   encode_each(fn)              what fn returns, called until it returns nil; no value is held in between
+ *   unfinished()                 bytes of messages that are being written just now
  *   decode(bytes, trust, env)    the values; trust defaults to true; env is the table that takes the globals
  *   flags(bytes)                 a table of the header's flags: globals, closed
+ *   scan(fn)                     for tests of the engine: the names of globals that fn reads, in the order of its
+ *                                bytecode, and whether it sets globals, and upvalues
  *   forget()                     drops the index of package.loaded
  *
  * The functions share one buffer, a userdata in their upvalue, so that no error leaks it. */
 #include <lauxlib.h>
+#include <string.h>
 
 #include "codec.h"
+#include "engine.h"
 #include "lib_codec.h"
 #include "names.h"
 
@@ -52,6 +58,32 @@ static int encode_range(lua_State *L, int first, int last, const struct mf_encod
 static int codec_encode(lua_State *L)
 {
     return encode_range(L, 1, lua_gettop(L), NULL);
+}
+
+static int codec_encode_each(lua_State *L)
+{
+    struct mf_buf *b = lua_touserdata(L, lua_upvalueindex(1));
+    size_t start = b->len;
+    struct mf_encoder *e = mf_encode_begin(L, b, NULL);
+    for (lua_Integer i = 1;; i++) {
+        lua_pushvalue(L, 1);
+        lua_call(L, 0, 1);
+        if (lua_isnil(L, -1))
+            break;
+        mf_encode_value(L, e, -1, "value", i);
+        lua_pop(L, 1);
+    }
+    mf_encode_end(L, e);
+    lua_pushlstring(L, (const char *)b->data + start, b->len - start);
+    b->len = start;
+    return 1;
+}
+
+static int codec_unfinished(lua_State *L)
+{
+    const struct mf_buf *b = lua_touserdata(L, lua_upvalueindex(1));
+    lua_pushinteger(L, (lua_Integer)b->len);
+    return 1;
 }
 
 static int table_option(lua_State *L, const char *name)
@@ -106,6 +138,37 @@ static int codec_flags(lua_State *L)
     return 1;
 }
 
+static void add_found(void *ud, const char *name, size_t len)
+{
+    lua_State *L = ud;
+    lua_pushlstring(L, name, len);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+}
+
+static int codec_scan(lua_State *L)
+{
+    struct mf_buf *b = lua_touserdata(L, lua_upvalueindex(1));
+    bool is_env[256] = {false};
+    size_t start = b->len;
+    luaL_argexpected(L, lua_isfunction(L, 1) && !lua_iscfunction(L, 1), 1, "Lua function");
+    if (!mf_engine_dump(L, 1, b))
+        return luaL_error(L, "not enough memory");
+    int upvalues = b->data[start];
+    lua_pushglobaltable(L);
+    for (int i = 0; i < upvalues; i++) {
+        const char *name = lua_getupvalue(L, 1, i + 1);
+        is_env[i] = lua_rawequal(L, -1, -2) || (name && strcmp(name, "_ENV") == 0);
+        lua_pop(L, 1);
+    }
+    lua_newtable(L);
+    size_t len = b->len - start;
+    b->len = start;
+    unsigned traits = mf_engine_scan(b->data + start, len, is_env, upvalues, add_found, L);
+    lua_pushboolean(L, (traits & MF_ENGINE_SETS_GLOBAL) != 0);
+    lua_pushboolean(L, (traits & MF_ENGINE_SETS_UPVALUE) != 0);
+    return 3;
+}
+
 static int codec_forget(lua_State *L)
 {
     mf_codec_forget(L);
@@ -116,7 +179,8 @@ int luaopen_moonfleet_codec(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"encode", codec_encode}, {"encode_with", codec_encode_with}, {"decode", codec_decode},
-        {"flags", codec_flags},   {"forget", codec_forget},           {NULL, NULL},
+        {"flags", codec_flags},   {"encode_each", codec_encode_each}, {"unfinished", codec_unfinished},
+        {"scan", codec_scan},     {"forget", codec_forget},           {NULL, NULL},
     };
     mf_names_push(L); /* a stock Lua's globals are remembered now, unless mf_codec_open did it before */
     lua_pop(L, 1);

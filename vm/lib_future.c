@@ -1,6 +1,7 @@
 /* Futures for Lua: how they are made, and what can be asked of them but their result (lib_result.c). A future's object
  * holds a reference; when it is collected the task runs on and its result is dropped. */
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -203,6 +204,7 @@ static int core_submit(lua_State *L)
     if (last > 3)
         spec.ndeps = find_dependencies(L, 4, last, &spec.deps);
     mf_prepared_encode(L, &s->code, 3, 0, packages, false, &encode);
+    object->code = mf_session_code(s, code_start); /* the object's until no error can leave it behind */
     if (last > 3)
         encode_arguments(L, &s->args, 4, last, spec.ndeps, &encode);
     if (!spec.stream) {
@@ -214,7 +216,8 @@ static int core_submit(lua_State *L)
         if (!spec.args)
             return luaL_error(L, "not enough memory");
     }
-    spec.code = mf_session_code(s, code_start);
+    spec.code = object->code;
+    object->code = NULL;
     mf_lib_submit(L, object, pool, &spec);
     lua_settop(L, last + 1);
     return 1;
@@ -325,9 +328,13 @@ static int future_tostring(lua_State *L)
 /* Takes no lock: drops the reference, and leaves a note when that may have been the last hope of a lazy future. */
 static int future_gc(lua_State *L)
 {
-    struct mf_lib_future *object = lua_touserdata(L, 1);
-    struct mf_future *f = object->future;
-    object->future = NULL;
+    struct mf_lib_future *object = mf_lib_test_future(L, 1);
+    struct mf_future *f = object ? object->future : NULL;
+    if (object) {
+        mf_blob_unref(object->code);
+        object->code = NULL;
+        object->future = NULL;
+    }
     if (!f)
         return 0;
     if (mf_future_state(f) == MF_FUTURE_CREATED) {
@@ -345,6 +352,7 @@ static int future_gc(lua_State *L)
 static int future_save(lua_State *L)
 {
     struct mf_lib_future *object = mf_lib_check_future(L, 1);
+    lua_settop(L, 1);
     if (!mf_future_final(object->future)) {
         lua_pushnil(L);
         lua_pushliteral(L, "it is not resolved yet: pass it as an argument of its own, or collect its value first");
@@ -419,7 +427,7 @@ static int core_wait(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_Integer n = luaL_checkinteger(L, 2), count = luaL_optinteger(L, 3, n);
     uint64_t deadline = mf_lib_check_deadline(L, 4);
-    luaL_argcheck(L, n >= 0, 2, "must not be negative");
+    luaL_argcheck(L, n >= 0 && n <= INT_MAX, 2, "not the length of a list");
     struct mf_future **futures = lua_newuserdatauv(L, (size_t)(n ? n : 1) * sizeof *futures, 0);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, 1, i);

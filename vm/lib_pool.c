@@ -128,6 +128,7 @@ static void encode_setup(lua_State *L, struct mf_session *s, struct mf_blob **co
     size_t code_start = s->code.len, args_start = s->args.len;
     int n = lua_gettop(L);
     mf_prepared_encode(L, &s->code, 4, 0, 0, false, &options);
+    *code = mf_session_blob(&s->code, code_start);
     struct mf_encoder *e = mf_encode_begin(L, &s->args, &options);
     for (int i = 0; i < 2; i++) { /* a call without dependencies */
         lua_pushinteger(L, MF_RUN_CALL);
@@ -138,7 +139,6 @@ static void encode_setup(lua_State *L, struct mf_session *s, struct mf_blob **co
         mf_encode_value(L, e, i, "argument", i - 4);
     mf_encode_end(L, e);
     lua_pop(L, 1);
-    *code = mf_session_blob(&s->code, code_start);
     *args = mf_session_blob(&s->args, args_start);
 }
 

@@ -83,11 +83,12 @@ void mf_lib_read(lua_State *L, int idx, struct mf_lib_future *object)
         return;
     int base = lua_gettop(L), n;
     bool failed = mf_future_state(f) != MF_FUTURE_DONE;
-    if (!f->result) {
-        push_runtime_error(L, object);
-        n = 1;
-    } else {
+    if (f->result) {
         n = decode_all(L, f->result);
+    } else {
+        n = failed; /* else it is a chunk, and its results were collected */
+        if (failed)
+            push_runtime_error(L, object);
     }
     if (failed || n > 1) {
         lua_createtable(L, n, 0);

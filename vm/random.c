@@ -80,7 +80,7 @@ static int math_random(lua_State *L)
     default:
         return luaL_error(L, "wrong number of arguments");
     }
-    luaL_argcheck(L, low <= up, lua_gettop(L), "interval is empty");
+    luaL_argcheck(L, low <= up, 1, "interval is empty");
     lua_pushinteger(L, (lua_Integer)((lua_Unsigned)low + below(rng, (lua_Unsigned)up - (lua_Unsigned)low)));
     return 1;
 }

@@ -207,6 +207,8 @@ end
 ---@class moonfleet.Record
 ---@field plan moonfleet.Plan
 ---@field pool userdata? opened by M.open
+---@field path string? package.path as the workers know it
+---@field cpath string? package.cpath, likewise
 ---@field exports table<string, any>? globals that the workers have
 ---@field defaults table? options of a plain future
 ---@field users integer maps and iterators at work
@@ -242,6 +244,7 @@ function M.open(record)
             grace = level.grace,
             nested = remaining_levels(plan),
         })
+        record.path, record.cpath = package.path, package.cpath
     end
     return record
 end
@@ -306,14 +309,26 @@ local function put(record)
     return before
 end
 
+local function set_paths(path, cpath)
+    package.path, package.cpath = path, cpath
+end
+
+-- Workers took over the search paths as they were when the pool was opened.
+local function follow_paths(record)
+    record.path, record.cpath = package.path, package.cpath
+    record.pool:everywhere(set_paths, record.path, record.cpath)
+end
+
 ---The record in force, its pool open.
 ---@return moonfleet.Record
 function M.current()
     local record = in_force()
-    if record.pool then
-        return record
+    if not record.pool then
+        M.open(record)
+    elseif record.path ~= package.path or record.cpath ~= package.cpath then
+        follow_paths(record)
     end
-    return M.open(record)
+    return record
 end
 
 ---Reads or sets the plan: `mf.plan()`; `mf.plan("threads", { workers = 4 })`; `mf.plan("threads:4;sequential")`, the

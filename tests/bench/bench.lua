@@ -272,13 +272,14 @@ local function budget_of(row)
         or "-"
 end
 
-local function verdict_of(row, ours, ratio)
+local function verdict_of(row, ours, theirs, ratio)
     if row.ratio then
         return ratio <= row.ratio and "ok" or "MISSED"
     elseif row.at_most then
         return ours <= row.at_most and "ok" or "MISSED"
     elseif row.at_least then
-        return ours >= row.at_least and "ok" or "MISSED"
+        local busy = theirs < row.at_least and " (nor can the floor: is the machine busy?)" or ""
+        return ours >= row.at_least and "ok" or "MISSED" .. busy
     end
     return ""
 end
@@ -300,7 +301,7 @@ local function print_row(row)
         print(("%-30s FAILED: %s"):format(row.name, tostring(ours)))
         return false
     end
-    local verdict = verdict_of(row, ours, ratio)
+    local verdict = verdict_of(row, ours, theirs, ratio)
     local text = line:format(row.name, figure(ours, row.unit), budget_of(row), figure(theirs, row.unit), figure(ratio),
         verdict)
     print((text:gsub("%s+$", "")))

@@ -1,6 +1,6 @@
--- Raises unless two values are the same up to the identity of tables: equal numbers bit for bit, the same keys, the same
--- sharing and cycles, equal metatables. Keys that are tables are matched by what they hold, so those of one table
--- should differ.
+-- Raises unless two values are the same up to the identity of tables: equal numbers bit for bit, the same keys, the
+-- same sharing and cycles, equal metatables. Keys that are tables are matched by what they hold, so those of one
+-- table should differ.
 local function fail(path, what)
     error(("%s: %s"):format(path, what), 0)
 end
@@ -32,7 +32,8 @@ local function compare_pair(k, v, b, rest, seen, path)
         return compare(v, rawget(b, k), seen, ("%s[%s]"):format(path, tostring(k)))
     end
     for k2 in pairs(rest) do
-        if type(k2) == "table" and (not seen.to[k] or seen.to[k] == k2) and try({ k, v }, { k2, rawget(b, k2) }, seen, path) then
+        local possible = type(k2) == "table" and (not seen.to[k] or seen.to[k] == k2)
+        if possible and try({ k, v }, { k2, rawget(b, k2) }, seen, path) then
             rest[k2] = nil
             return
         end

@@ -1,0 +1,123 @@
+/* The wire messages between a master and an agent. One frame:
+ *
+ *   0        4     5     6        8               16
+ *   | length | kind| flags| zero  | id            | body ...
+ *
+ * length counts what follows it (12 + body), little endian like all integers; kind is enum mf_msg_kind; id names the
+ * task or code it is about, 0 if none. A body longer than MF_MSG_INLINE may travel beside the stream, as a memfd passed
+ * with the frame: flag MF_MSG_FD is set then, and the body is its size (8 bytes).
+ *
+ *   HELLO    agent -> master, first   body: struct mf_msg_hello, packed field by field
+ *   INIT     master -> agent, second  body: the pool's init for the runner
+ *   CODE     master -> agent   id: code number   body: code bytes; kept by the agent until FORGET
+ *   FORGET   master -> agent   id: code number
+ *   TASK     master -> agent   id: task          body: code number 8, seed 8, stream 8, flags 1 (setup = 1), number of
+ *                                                      dependencies 4, length of args 8, args, then each dependency's
+ *                                                      length 8 and bytes
+ *   CANCEL   master -> agent   id: task
+ *   STARTED  agent -> master   id: task          only when asked for by the hello's flags
+ *   OUTPUT   agent -> master   id: task          body: stream 1, bytes
+ *   PROGRESS agent -> master   id: task          body: fraction 8 (IEEE double), text
+ *   RESULT   agent -> master   id: task          body: outcome 1, nanoseconds it ran 8, bytes
+ *   FETCH    agent -> master   id: request       body: name of a Lua module that the worker lacks
+ *   MODULE   master -> agent   id: request       body: found 1, chunk name length 4, chunk name, source
+ *   PING     either way, PONG back with the same id
+ *   BYE      master -> agent: end when the queue is empty; agent -> master: body: why it ends, in words
+ *
+ * Limits are the constants below. A reader checks kind, length, flags and every inner length before it uses them. */
+#ifndef MF_MSG_H
+#define MF_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+
+#define MF_MSG_VERSION 1
+#define MF_MSG_HEAD 16                                /* bytes of length, kind, flags, zero, id */
+#define MF_MSG_INLINE ((size_t)256 * 1024)            /* longer bodies go beside the stream where that is possible */
+#define MF_MSG_MAX ((uint64_t)1 << 40)                /* bytes of a body beside the stream */
+#define MF_MSG_MAX_INLINE ((size_t)0xfffffff0 - 16)   /* bytes of a body in the stream */
+#define MF_MSG_MAX_HELLO 256                          /* bytes of the first frame */
+
+enum mf_msg_kind {
+    MF_MSG_HELLO = 1,
+    MF_MSG_INIT,
+    MF_MSG_CODE,
+    MF_MSG_FORGET,
+    MF_MSG_TASK,
+    MF_MSG_CANCEL,
+    MF_MSG_STARTED,
+    MF_MSG_OUTPUT,
+    MF_MSG_PROGRESS,
+    MF_MSG_RESULT,
+    MF_MSG_FETCH,
+    MF_MSG_MODULE,
+    MF_MSG_PING,
+    MF_MSG_PONG,
+    MF_MSG_BYE,
+    MF_MSG_KINDS
+};
+
+enum mf_msg_flag {
+    MF_MSG_FD = 1
+};
+
+/* A frame's head, unpacked. */
+struct mf_msg_head {
+    uint64_t length; /* of the body */
+    uint8_t kind, flags;
+    uint64_t id;
+};
+
+/* What an agent says of itself. Fixed size on the wire; magic and version come first for ever. */
+struct mf_msg_hello {
+    uint32_t version;        /* MF_MSG_VERSION */
+    uint32_t lua_version;    /* 504 */
+    uint8_t integer, number; /* bytes of a lua_Integer and a lua_Number */
+    uint32_t codec_version;
+    uint32_t pid;
+    uint32_t cores;
+    char program[16]; /* Moonfleet's version: "0.1.0" */
+    char host[64];
+};
+
+/* Packs a head for a body of length bytes. */
+void mf_msg_pack_head(unsigned char out[MF_MSG_HEAD], const struct mf_msg_head *head);
+
+/* Unpacks and checks one. MF_OK, or MF_EINVAL and a fault in words ("unknown message kind 77"). */
+enum mf_err mf_msg_unpack_head(const unsigned char in[MF_MSG_HEAD], struct mf_msg_head *head, struct mf_fault *fault);
+
+bool mf_msg_pack_hello(struct mf_buf *out, const struct mf_msg_hello *hello);
+enum mf_err mf_msg_unpack_hello(const void *body, size_t n, struct mf_msg_hello *hello, struct mf_fault *fault);
+
+/* Compares an agent's hello with one's own. MF_OK, or MF_EINVAL and a fault that names both sides' values. */
+enum mf_err mf_msg_check_hello(const struct mf_msg_hello *theirs, const struct mf_msg_hello *ours,
+                               struct mf_fault *fault);
+
+/* A TASK's body, its parts pointing into the bytes. */
+struct mf_msg_part {
+    const unsigned char *bytes;
+    size_t n;
+};
+struct mf_msg_task {
+    uint64_t code, seed, stream;
+    bool setup;
+    struct mf_msg_part args;
+    uint32_t ndeps;
+    struct mf_msg_part deps; /* all dependencies, one behind the other; see mf_msg_next_dep */
+};
+enum mf_err mf_msg_unpack_task(const void *body, size_t n, struct mf_msg_task *task, struct mf_fault *fault);
+bool mf_msg_pack_task(struct mf_buf *out, const struct mf_msg_task *task); /* task->deps: packed by mf_msg_pack_dep */
+bool mf_msg_pack_dep(struct mf_buf *out, const void *bytes, size_t n);
+bool mf_msg_next_dep(struct mf_msg_part *rest, struct mf_msg_part *dep); /* false at the end; lengths were checked */
+
+/* Integers on the wire. */
+void mf_msg_put64(unsigned char *out, uint64_t n);
+uint64_t mf_msg_get64(const unsigned char *in);
+
+const char *mf_msg_name(uint8_t kind); /* "RESULT"; "?" when there is none */
+
+#endif

@@ -1,0 +1,46 @@
+/* A byte stream to a peer, whatever carries it: a const table of functions and the struct that embeds this one. Streams
+ * never block; framing, queues and partial transfers are the link's business (link.h). */
+#ifndef MF_STREAM_H
+#define MF_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+struct iovec;
+struct mf_stream_end;
+
+struct mf_stream_table {
+    const char *name; /* for messages: "socket" */
+
+    /* Reads at most n bytes: > 0 how many, 0 = nothing now, -1 = the end or an error (last_error then). If the peer
+     * passed a descriptor with the bytes and fd is not NULL, *fd is it (close-on-exec, the caller's), else *fd = -1. */
+    ssize_t (*read)(struct mf_stream_end *s, void *bytes, size_t n, int *fd);
+
+    /* Writes at most what the n pieces hold: >= 0 how many bytes, -1 = the peer is gone or an error. fd >= 0 goes along
+     * with the first byte (only if passes_fds; the caller still owns it afterwards). */
+    ssize_t (*write)(struct mf_stream_end *s, const struct iovec *pieces, int n, int fd);
+
+    /* The descriptor to watch, and whether reading or writing waits for it. */
+    int (*fd)(const struct mf_stream_end *s);
+
+    /* Why the stream ended, in words: "closed by the peer", "Connection reset by peer". Never NULL. */
+    const char *(*last_error)(const struct mf_stream_end *s);
+
+    /* Closes and frees. */
+    void (*close)(struct mf_stream_end *s);
+
+    bool passes_fds;
+};
+
+struct mf_stream_end {
+    const struct mf_stream_table *table;
+};
+
+/* A stream over a connected socket or a pair of pipes' end; takes fd over on success. in a test build
+ * (MF_TEST_READ_MAX bytes in the environment variable of that name) it reads that few bytes at a time. */
+struct mf_stream_end *mf_stream_fd_new(int fd, struct mf_fault *fault);
+
+#endif
