@@ -48,6 +48,17 @@ static struct mf_worker *open_worker(struct mf_pool *pool)
     return w;
 }
 
+static void sequential_leave(struct mf_pool *pool)
+{
+    struct mf_worker *w = pool->workers[0];
+    if (!w || w->state != MF_WORKER_IDLE)
+        return;
+    mf_worker_move(w, MF_WORKER_IDLE, MF_WORKER_STOPPING);
+    mf_pool_drop_worker(w);
+    mf_list_insert(&pool->leavers, &w->link);
+    atomic_store(&pool->owner->untidy, true);
+}
+
 static void sequential_turn(struct mf_pool *pool)
 {
     struct mf_worker *w = pool->workers[0];
@@ -57,6 +68,8 @@ static void sequential_turn(struct mf_pool *pool)
         return; /* called from inside a task: that turn goes on with the queue */
     while (mf_sched_take(w))
         mf_worker_run(w);
+    if (pool->retired && mf_list_empty(&pool->created))
+        sequential_leave(pool);
 }
 
 static void sequential_interrupt(struct mf_worker *worker)
@@ -68,16 +81,6 @@ static void sequential_interrupt(struct mf_worker *worker)
 static void sequential_abandon(struct mf_worker *worker)
 {
     (void)worker;
-}
-
-static void sequential_leave(struct mf_pool *pool)
-{
-    struct mf_worker *w = pool->workers[0];
-    if (!w || w->state != MF_WORKER_IDLE)
-        return;
-    mf_worker_move(w, MF_WORKER_IDLE, MF_WORKER_STOPPING);
-    mf_pool_drop_worker(w);
-    mf_list_insert(&pool->leavers, &w->link);
 }
 
 static void sequential_join(struct mf_worker *worker)

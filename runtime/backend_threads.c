@@ -101,10 +101,12 @@ static enum mf_err feed_pinned(struct mf_pool *pool, struct mf_fault *fault)
     return MF_OK;
 }
 
-/* May the tasks wait for a worker that is busy with a short one? */
+/* May the tasks wait for a worker that is busy with a short one? Many of them may only if every core has something to
+ * do, the owner's own, which makes them, included. */
 static bool can_wait(struct mf_pool *pool)
 {
-    if (pool->running == 0 || pool->mean > SHORT_NS || pending(pool) >= SHORT_PENDING)
+    bool cores_busy = pool->running + !pool->owner->sleeping >= pool->cores;
+    if (pool->running == 0 || pool->mean > SHORT_NS || (pending(pool) >= SHORT_PENDING && !cores_busy))
         return false;
     mf_owner_alarm(pool->owner, mf_sys_now() + OVERDUE_NS);
     return true;
@@ -136,7 +138,8 @@ static enum mf_err threads_feed(struct mf_pool *pool, struct mf_fault *fault)
 static void threads_overdue(struct mf_pool *pool)
 {
     struct mf_fault fault;
-    feed(pool, false, &fault); /* there are sleepers, or nothing to do: nothing is started */
+    if (feed(pool, false, &fault) != MF_OK)
+        mf_sched_lose_all(pool, fault.text);
 }
 
 /* --- A worker's life -------------------------------------------------------------------------------------------- */

@@ -49,6 +49,7 @@ struct mf_pool *mf_pool_new(struct mf_owner *owner, const struct mf_backend *bac
     pool->handle = true;
     pool->workers = workers;
     pool->size = options->workers;
+    pool->cores = mf_sys_cores();
     pool->init = options->init;
     pool->grace = options->grace < 0 ? MF_POOL_GRACE : mf_sys_span(options->grace);
     pool->queue_bytes = options->queue_bytes ? options->queue_bytes : MF_POOL_QUEUE_BYTES;

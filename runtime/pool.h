@@ -68,6 +68,7 @@ struct mf_pool {
     struct mf_queue queue;
     struct mf_worker **workers; /* slots 0..size-1; NULL = not started */
     int size;
+    int cores;                /* of the machine, as far as this process may use them */
     int alive;                /* workers that have started and not left, abandoned ones not counted */
     int starting;             /* of these: not yet looking for work */
     int spinners;             /* idle workers that spin */

@@ -98,13 +98,13 @@ static void tidy(struct mf_owner *owner)
         mf_list_insert(&owner->pools, &pool->link);
         mf_pool_ref(pool);
         drop_forgotten(pool);
-        mf_pool_join_leavers(pool);
         if (atomic_load(&pool->released) && pool->handle) {
             pool->handle = false;
             pool->retired = true;
             pool->backend->leave(pool);
             mf_pool_unref(pool);
         }
+        mf_pool_join_leavers(pool);
         mf_pool_unref(pool);
     }
 }

@@ -317,7 +317,8 @@ void mf_sched_begin(struct mf_future *f)
 {
     struct mf_list wanted;
     mf_list_init(&wanted);
-    want(f, &wanted);
+    f->lazy = false;
+    begin(f, &wanted);
     while (!mf_list_empty(&wanted)) {
         struct mf_future *next = MF_LIST_ENTRY(wanted.next, struct mf_future, link);
         mf_list_remove(&next->link);

@@ -115,13 +115,14 @@ describe("the function of a map", function()
         for i = 1, 200000 do
             large[i] = ("%d"):format(i)
         end
-        local seen = load("local k, x = ... ps_seen = (ps_seen or 0) + 1 return ps_seen")
         local results = {}
         local pool = core.pool("threads", { workers = 1 })
-        local code = core.code({ globals = { ps_given = 1 } }, function(i)
-            ps_given = ps_given + 1 -- luacheck: ignore 113 111
-            return { seen(), ps_given, large[i] } -- luacheck: ignore 113
-        end)
+        local code = core.code({ globals = { ps_given = 1 } }, load([[
+            local large = ...
+            return function(i)
+                ps_seen, ps_given = (ps_seen or 0) + 1, ps_given + 1
+                return { ps_seen, ps_given, large[i] }
+            end]])(large))
         local chunks = {}
         local before = core.now()
         core.chunk(pool, code, nil, "range", 1, 1, 1, 1):collect(results)

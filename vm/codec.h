@@ -95,7 +95,10 @@ void mf_decode_end(lua_State *L, struct mf_decoder *d);   /* raises if bytes are
  * standard libraries are open and before user code runs: remembers the pristine globals (name -> value). */
 void mf_codec_open(lua_State *L);
 
-/* Makes the worker side forget a cached index of package.loaded, for tests. */
+/* What package.loaded owns may have changed: the index of it is built anew at the next message. */
 void mf_codec_forget(lua_State *L);
+
+/* Replaces the global require by one that does the same and then calls mf_codec_forget. Before mf_codec_open. */
+void mf_codec_watch_require(lua_State *L);
 
 #endif

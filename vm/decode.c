@@ -273,6 +273,11 @@ static void accept(lua_State *L, struct mf_decoder *d, struct frame *f)
     }
 }
 
+void mf_decoder_plain(lua_State *L, struct mf_decoder *d)
+{
+    read_value(L, d);
+}
+
 /* Array items that are numbers, as long as the longest of them is sure to fit in what is left. */
 static void take_numbers(lua_State *L, struct mf_decoder *d, struct frame *f)
 {

@@ -113,12 +113,25 @@ static void store_memo(lua_State *L, struct mf_decoder *d)
     lua_settop(L, d->memo);
 }
 
+static bool globals_follow(const struct mf_decoder *d)
+{
+    return mf_decode_more(d) && (*d->p == MF_TAG_GLOBAL || *d->p == MF_TAG_STD);
+}
+
 void mf_decode_value(lua_State *L, struct mf_decoder *d)
 {
     luaL_checkstack(L, 24, NULL);
+    if (mf_decode_more(d) && mf_decoder_is_plain(*d->p)) {
+        const unsigned char *before = d->p;
+        mf_decoder_plain(L, d);
+        if (!globals_follow(d))
+            return;
+        d->p = before; /* globals need the memo: once more, the long way */
+        lua_pop(L, 1);
+    }
     load_memo(L, d);
     mf_decoder_value(L, d);
-    while (mf_decode_more(d) && (*d->p == MF_TAG_GLOBAL || *d->p == MF_TAG_STD))
+    while (globals_follow(d))
         decode_global(L, d);
     store_memo(L, d);
 }

@@ -205,6 +205,7 @@ static int core_submit(lua_State *L)
         spec.ndeps = find_dependencies(L, 4, last, &spec.deps);
     mf_prepared_encode(L, &s->code, 3, 0, packages, false, &encode);
     object->code = mf_session_code(s, code_start); /* the object's until no error can leave it behind */
+    encode.globals = 0; /* they went with the code */
     if (last > 3)
         encode_arguments(L, &s->args, 4, last, spec.ndeps, &encode);
     if (!spec.stream) {

@@ -2,6 +2,9 @@
  * MF_NAMES_FIELDS deep, found breadth first so that the shortest path wins. Addresses hold nothing alive and may go
  * stale; so every hit is verified by walking the path and comparing.
  *
+ * The index is built anew when require has loaded something since (counting package.loaded for each message costs more
+ * than encoding a small function). What is put into package.loaded by hand is noticed at the next require.
+ *
  * A module that require could not find again elsewhere is not in the index: its values travel like any others. Of
  * the globals table only C functions count that are what they were when the state was opened; it is otherwise
  * the environment, and package.loaded itself is never walked, or it would name modules that must not be named. */
@@ -28,7 +31,7 @@ struct mf_names {
     struct mf_ptrmap map; /* address -> entry number */
     struct mf_buf entries, text;
     int count;
-    uint64_t loaded;     /* fingerprint of package.loaded when the index was built; 0 = never */
+    bool current;        /* the index was built since a module was loaded */
     const void *globals; /* the globals table */
 };
 
@@ -121,9 +124,26 @@ void mf_codec_open(lua_State *L)
     lua_pop(L, 1);
 }
 
+/* The library's own require is the upvalue. */
+static int require_and_forget(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    mf_codec_forget(L);
+    return lua_gettop(L);
+}
+
+void mf_codec_watch_require(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushcclosure(L, require_and_forget, 1);
+    lua_setglobal(L, "require");
+}
+
 void mf_codec_forget(lua_State *L)
 {
-    mf_names_push(L)->loaded = 0;
+    mf_names_push(L)->current = false;
     lua_pop(L, 1);
 }
 
@@ -292,28 +312,12 @@ static void descend(lua_State *L, struct build *b)
     }
 }
 
-/* Changes when a module is loaded, dropped or replaced. Never 0. */
-static uint64_t fingerprint(lua_State *L, int ud)
-{
-    uint64_t sum = 1;
-    lua_getiuservalue(L, ud, MF_NAMES_LOADED);
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        sum += ((uint64_t)(uintptr_t)lua_topointer(L, -1) << 8) + 1;
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-    return sum ? sum : 1;
-}
-
 void mf_names_refresh(lua_State *L, int ud)
 {
     struct mf_names *n = lua_touserdata(L, ud);
     luaL_checkstack(L, 12, NULL);
-    uint64_t loaded = fingerprint(L, ud);
-    if (loaded == n->loaded)
+    if (n->current)
         return;
-    n->loaded = 0;
     mf_ptrmap_clear(&n->map);
     n->entries.len = n->text.len = 0;
     n->count = 0;
@@ -322,7 +326,7 @@ void mf_names_refresh(lua_State *L, int ud)
     add_modules(L, &b);
     descend(L, &b);
     lua_pop(L, 1);
-    n->loaded = loaded;
+    n->current = true;
 }
 
 /* Pushes what the entry names now, nil when there is no such thing any more. */

@@ -339,7 +339,7 @@ static void begin_arguments(lua_State *L, struct run *r)
 static int body(lua_State *L)
 {
     struct run *r = lua_touserdata(L, 1);
-    struct mf_encode_options options = {0};
+    struct mf_encode_options options = {.env = ENV};
     lua_settop(L, 0);
     mf_prepared_push(L, &r->instance->prepared, r->task->code, r->task->setup);
     lua_pushvalue(L, ENV);

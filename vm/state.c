@@ -68,6 +68,7 @@ void mf_state_open(lua_State *L, bool ignore_env)
     }
     luaL_openlibs(L);
     mf_interrupt_open(L);
+    mf_codec_watch_require(L);
     mf_state_preload(L);
 }
 
@@ -77,6 +78,7 @@ void mf_state_open_worker(lua_State *L, void (*replace)(lua_State *L, struct mf_
     luaL_openlibs(L);
     mf_interrupt_open(L);
     replace(L, instance);
+    mf_codec_watch_require(L);
     mf_state_preload(L);
 }
 

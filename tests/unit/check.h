@@ -2,11 +2,12 @@
 #ifndef MF_CHECK_H
 #define MF_CHECK_H
 
+#include <stdatomic.h>
 #include <stdio.h>
 
-static int check_passed, check_failed;
+static atomic_int check_passed, check_failed;
 
-/* Counts one check. */
+/* Counts one check. Any thread. */
 #define CHECK(condition) check_note(!!(condition), #condition, __FILE__, __LINE__)
 
 static inline int check_note(int ok, const char *text, const char *file, int line)

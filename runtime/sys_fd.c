@@ -1,0 +1,216 @@
+/* Design note: one function for each thing that Linux has and POSIX has not (eventfd, memfd, pidfd, close_range, the
+ * parent-death signal, /proc/self/exe), or that POSIX has only in two steps (close-on-exec). No state. System calls
+ * that the C library may lack go through syscall(2); where the kernel lacks them the caller gets the portable branch. */
+#define _GNU_SOURCE
+#include "sys_fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+
+#include "sys.h"
+
+#define NS 1000000000ull
+#define NS_PER_MS 1000000ull
+#define DESCRIPTORS 65536 /* looked at one by one where close_range is missing and there is no limit */
+
+#ifdef __linux__
+int mf_sys_poll(struct pollfd *fds, size_t n, uint64_t deadline)
+{
+    struct timespec left = {0, 0};
+    if (deadline == MF_SYS_NEVER)
+        return ppoll(fds, (nfds_t)n, NULL, NULL);
+    uint64_t now = deadline ? mf_sys_now() : 0;
+    if (deadline > now) {
+        left.tv_sec = (time_t)((deadline - now) / NS);
+        left.tv_nsec = (long)((deadline - now) % NS);
+    }
+    return ppoll(fds, (nfds_t)n, &left, NULL);
+}
+#else
+int mf_sys_poll(struct pollfd *fds, size_t n, uint64_t deadline)
+{
+    if (deadline == MF_SYS_NEVER)
+        return poll(fds, (nfds_t)n, -1);
+    uint64_t now = deadline ? mf_sys_now() : 0;
+    uint64_t left = deadline > now ? (deadline - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+    return poll(fds, (nfds_t)n, left < 1000000 ? (int)left : 1000000);
+}
+#endif
+
+/* --- Making descriptors ----------------------------------------------------------------------------------------- */
+
+static bool close_on_exec(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+    return flags >= 0 && ((flags & FD_CLOEXEC) || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) == 0);
+}
+
+static bool not_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && ((flags & O_NONBLOCK) || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0);
+}
+
+bool mf_sys_fd_prepare(int fd)
+{
+    return close_on_exec(fd) && not_blocking(fd);
+}
+
+bool mf_sys_socketpair(int ends[2])
+{
+#ifdef SOCK_CLOEXEC
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0;
+#else
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && close_on_exec(ends[0]) && close_on_exec(ends[1]);
+#endif
+}
+
+bool mf_sys_pipe(int ends[2])
+{
+#ifdef __linux__
+    return pipe2(ends, O_CLOEXEC) == 0;
+#else
+    return pipe(ends) == 0 && close_on_exec(ends[0]) && close_on_exec(ends[1]);
+#endif
+}
+
+bool mf_sys_event_new(int ends[2])
+{
+#ifdef __linux__
+    ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return ends[0] >= 0;
+#else
+    return mf_sys_pipe(ends) && not_blocking(ends[0]) && not_blocking(ends[1]);
+#endif
+}
+
+void mf_sys_event_post(int ends[2])
+{
+    static const uint64_t one = 1;
+    int saved = errno;
+    while (write(ends[1], &one, sizeof one) < 0 && errno == EINTR) {
+    }
+    errno = saved;
+}
+
+void mf_sys_event_drain(int ends[2])
+{
+    uint64_t count[8];
+    ssize_t n;
+    do
+        n = read(ends[0], count, ends[0] == ends[1] ? sizeof count[0] : sizeof count);
+    while ((n < 0 && errno == EINTR) || n == (ssize_t)sizeof count);
+}
+
+void mf_sys_event_close(int ends[2])
+{
+    close(ends[0]);
+    if (ends[1] != ends[0])
+        close(ends[1]);
+}
+
+/* --- Memory behind a descriptor --------------------------------------------------------------------------------- */
+
+#if defined(__linux__) && defined(F_ADD_SEALS) && defined(MFD_ALLOW_SEALING)
+int mf_sys_memfd(const char *name)
+{
+    return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+bool mf_sys_memfd_seal(int fd)
+{
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
+}
+
+bool mf_sys_memfd_sealed(int fd)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & F_SEAL_SHRINK);
+}
+#else
+int mf_sys_memfd(const char *name)
+{
+    (void)name;
+    errno = ENOSYS;
+    return -1;
+}
+
+bool mf_sys_memfd_seal(int fd)
+{
+    (void)fd;
+    return false;
+}
+
+bool mf_sys_memfd_sealed(int fd)
+{
+    (void)fd;
+    return false;
+}
+#endif
+
+/* --- Processes -------------------------------------------------------------------------------------------------- */
+
+int mf_sys_pidfd(pid_t pid)
+{
+#if defined(__linux__) && defined(SYS_pidfd_open)
+    return (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
+#else
+    (void)pid;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+void mf_sys_close_on_exec_from(int first)
+{
+#if defined(__linux__) && defined(SYS_close_range)
+    if (syscall(SYS_close_range, (unsigned)first, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */) == 0)
+        return;
+#endif
+    long end = sysconf(_SC_OPEN_MAX);
+    if (end < 0 || end > DESCRIPTORS)
+        end = DESCRIPTORS;
+    for (int fd = first; fd < end; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+bool mf_sys_die_with(pid_t parent)
+{
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+#endif
+    return getppid() == parent;
+}
+
+bool mf_sys_program(char *path, size_t n)
+{
+#ifdef __linux__
+    static const char link[] = "/proc/self/exe";
+    ssize_t len = readlink(link, path, n);
+    if (len <= 0)
+        return false;
+    if ((size_t)len < n) {
+        path[len] = '\0';
+        if (access(path, X_OK) == 0)
+            return true;
+    }
+    /* Removed or replaced since it started, or not to be named: the link itself still leads to it. */
+    return (size_t)snprintf(path, n, "%s", link) < n;
+#else
+    (void)path;
+    (void)n;
+    return false;
+#endif
+}

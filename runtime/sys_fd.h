@@ -1,0 +1,48 @@
+/* Descriptors and processes as the operating system has them: what is Linux-only stands in sys_fd.c beside a portable
+ * branch. Everything made here is close-on-exec. Calls return -1 or false with errno set; none blocks, except
+ * mf_sys_poll. Any thread. */
+#ifndef MF_SYS_FD_H
+#define MF_SYS_FD_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* poll(2) until a deadline of mf_sys_now's clock: 0 or one that has passed looks once, MF_SYS_NEVER waits for ever. May
+ * return 0 a little early where the system's clock for it is coarse. */
+int mf_sys_poll(struct pollfd *fds, size_t n, uint64_t deadline);
+
+/* Sets O_NONBLOCK and FD_CLOEXEC. */
+bool mf_sys_fd_prepare(int fd);
+
+/* A connected pair of stream sockets; both block. */
+bool mf_sys_socketpair(int ends[2]);
+
+/* A pipe: [0] to read, [1] to write; both block. */
+bool mf_sys_pipe(int ends[2]);
+
+/* A descriptor to wake a poll with, by mf_sys_event_post: [0] is what to poll, [1] what to post to; they may be the
+ * same (mf_sys_event_close knows). Non-blocking. */
+bool mf_sys_event_new(int ends[2]);
+void mf_sys_event_post(int ends[2]); /* async-signal-safe; keeps errno */
+void mf_sys_event_drain(int ends[2]);
+void mf_sys_event_close(int ends[2]);
+
+/* Anonymous memory behind a descriptor; -1 with ENOSYS where there is none. Its size can be sealed. */
+int mf_sys_memfd(const char *name);
+bool mf_sys_memfd_seal(int fd);         /* the size stays as it is for ever */
+bool mf_sys_memfd_sealed(int fd);       /* was that done? */
+
+/* A descriptor that polls readable when the child has ended; -1 where there is none. */
+int mf_sys_pidfd(pid_t pid);
+
+/* The following two are for a child between fork and exec: async-signal-safe. */
+void mf_sys_close_on_exec_from(int first);  /* marks first and all descriptors above it */
+bool mf_sys_die_with(pid_t parent);         /* SIGKILL when the thread that forked ends; false: it has ended already */
+
+/* The path of the running program, or of something that execs it; false when the system does not tell. */
+bool mf_sys_program(char *path, size_t n);
+
+#endif
