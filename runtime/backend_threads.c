@@ -22,13 +22,13 @@
 #include "sys.h"
 #include "worker.h"
 
-#define STACK_BYTES ((size_t)2 << 20) /* Lua's deepest permitted C recursion needs 512 KiB; only touched pages count */
-#define SPIN_NS 60000
+#define STACK_BYTES         ((size_t)2 << 20) /* Lua's deepest permitted C recursion needs 512 KiB; only touched pages count */
+#define SPIN_NS             60000
 #define SPIN_TURNS_PER_LOOK 16u
-#define SPINNERS 1
-#define SHORT_NS 10000      /* tasks that take less than this are done before a sleeper is awake */
-#define SHORT_PENDING 32    /* so many of them are worth waking one */
-#define OVERDUE_NS 1000000  /* but if they wait for longer than this, the guess was wrong */
+#define SPINNERS            1
+#define SHORT_NS            10000   /* tasks that take less than this are done before a sleeper is awake */
+#define SHORT_PENDING       32      /* so many of them are worth waking one */
+#define OVERDUE_NS          1000000 /* but if they wait for longer than this, the guess was wrong */
 
 static size_t pending(struct mf_pool *pool)
 {
@@ -112,17 +112,29 @@ static bool can_wait(struct mf_pool *pool)
     return true;
 }
 
+/* So many queued futures will find a worker. */
+static int covered(const struct mf_pool *pool)
+{
+    return pool->spinners + pool->waking + pool->starting;
+}
+
+/* Where workers cannot open, one at a time tries. */
+static bool may_start(const struct mf_pool *pool)
+{
+    return pool->alive < pool->size && (pool->births < MF_POOL_BIRTHS || pool->alive == 0);
+}
+
+/* Wakes or starts one worker when that is needed. */
 static enum mf_err feed(struct mf_pool *pool, bool patient, struct mf_fault *fault)
 {
-    int covered = pool->spinners + pool->waking + pool->starting;
-    if (pending(pool) - pool->queue.pinned <= (size_t)covered)
+    if (pending(pool) - pool->queue.pinned <= (size_t)covered(pool))
         return MF_OK;
     if (!mf_list_empty(&pool->sleepers)) {
         if (!patient || !can_wait(pool))
             wake(MF_LIST_ENTRY(pool->sleepers.next, struct mf_worker, link));
         return MF_OK;
     }
-    int slot = pool->alive < pool->size ? free_slot(pool) : 0;
+    int slot = may_start(pool) ? free_slot(pool) : 0;
     if (!slot)
         return MF_OK;
     enum mf_err e = start(pool, slot, fault);
@@ -135,11 +147,16 @@ static enum mf_err threads_feed(struct mf_pool *pool, struct mf_fault *fault)
     return e == MF_OK ? feed(pool, true, fault) : e;
 }
 
+/* Wakes and starts as many as are needed. */
 static void threads_overdue(struct mf_pool *pool)
 {
     struct mf_fault fault;
-    if (feed(pool, false, &fault) != MF_OK)
-        mf_sched_lose_all(pool, fault.text);
+    int before;
+    do {
+        before = covered(pool);
+        if (feed(pool, false, &fault) != MF_OK)
+            mf_sched_lose_all(pool, fault.text);
+    } while (covered(pool) > before);
 }
 
 /* --- A worker's life -------------------------------------------------------------------------------------------- */
@@ -196,7 +213,10 @@ static struct mf_future *next_task(struct mf_worker *w)
 static void live(struct mf_worker *w)
 {
     mf_worker_move(w, MF_WORKER_STARTING, MF_WORKER_IDLE);
+    bool others_failed = w->pool->births > 0;
     w->pool->births = 0;
+    if (others_failed)
+        threads_overdue(w->pool); /* what was queued while none could open */
     while (next_task(w))
         mf_worker_run(w);
     mf_worker_move(w, MF_WORKER_IDLE, MF_WORKER_STOPPING);
@@ -212,7 +232,13 @@ static void stillborn(struct mf_worker *w, const struct mf_fault *fault)
     struct mf_pool *pool = w->pool;
     mf_log(MF_LOG_POOL, "worker %s: %s", w->name, fault->text);
     mf_worker_move(w, MF_WORKER_STARTING, MF_WORKER_DEAD);
-    if (++pool->births >= MF_POOL_BIRTHS && pool->alive == 1)
+    if (++pool->births < MF_POOL_BIRTHS)
+        return;
+    while (!mf_list_empty(&w->pinned)) {
+        struct mf_future *f = MF_LIST_ENTRY(w->pinned.next, struct mf_future, link);
+        mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, fault->text);
+    }
+    if (pool->alive == 1)
         mf_sched_lose_all(pool, fault->text);
 }
 

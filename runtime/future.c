@@ -15,8 +15,8 @@ static const char *const names[] = {"created", "queued", "sent", "running", "don
 /* legal[from]: the states that may follow. RUNNING and SENT go back to QUEUED when the task is tried again; a
  * CREATED future can fail at once when one of its arguments has failed. */
 static const unsigned legal[] = {
-    [MF_FUTURE_CREATED] = BIT(MF_FUTURE_QUEUED) | BIT(MF_FUTURE_CANCELLED) | BIT(MF_FUTURE_FAILED) |
-                          BIT(MF_FUTURE_LOST),
+    [MF_FUTURE_CREATED] =
+        BIT(MF_FUTURE_QUEUED) | BIT(MF_FUTURE_CANCELLED) | BIT(MF_FUTURE_FAILED) | BIT(MF_FUTURE_LOST),
     [MF_FUTURE_QUEUED] = BIT(MF_FUTURE_SENT) | BIT(MF_FUTURE_RUNNING) | BIT(MF_FUTURE_CANCELLED) | BIT(MF_FUTURE_LOST),
     [MF_FUTURE_SENT] = BIT(MF_FUTURE_QUEUED) | BIT(MF_FUTURE_RUNNING) | BIT(MF_FUTURE_CANCELLED) | BIT(MF_FUTURE_LOST),
     [MF_FUTURE_RUNNING] = BIT(MF_FUTURE_QUEUED) | BIT(MF_FUTURE_DONE) | BIT(MF_FUTURE_FAILED) |

@@ -72,7 +72,7 @@ struct mf_future {
     _Atomic uint8_t state;
     uint8_t failure;
     uint8_t output;
-    uint8_t attempts;    /* times it was started */
+    uint8_t attempts;     /* times it was started */
     struct mf_blob *code; /* code and args are released when the future is final */
     struct mf_blob *args;
     struct mf_blob *result;

@@ -26,11 +26,11 @@ struct mf_owner {
     struct mf_list pools;        /* under lock, like all below that is not atomic */
     sem_t wake;                  /* the owner sleeps here */
     bool sleeping;
-    atomic_bool interrupted;     /* an interrupt action ran while the owner waited */
-    atomic_bool nudged;          /* see mf_owner_nudge */
-    bool wants_room;             /* the owner waits until a queue is shorter */
-    atomic_size_t watch_left;    /* futures that must be resolved before the owner goes on */
-    atomic_bool untidy;          /* something was let go of by a finalizer, or a worker has left */
+    atomic_bool interrupted;  /* an interrupt action ran while the owner waited */
+    atomic_bool nudged;       /* see mf_owner_nudge */
+    bool wants_room;          /* the owner waits until a queue is shorter */
+    atomic_size_t watch_left; /* futures that must be resolved before the owner goes on */
+    atomic_bool untidy;       /* something was let go of by a finalizer, or a worker has left */
     bool closing;
     uint64_t next_id;
     uint64_t (*on_alarm)(struct mf_owner *owner); /* acts on what is due, returns the next moment; under the lock */

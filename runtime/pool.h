@@ -21,10 +21,10 @@
 #include "queue.h"
 #include "runner.h"
 
-#define MF_POOL_GRACE 500000000ull           /* nanoseconds: an interrupted task may take that long to stop */
+#define MF_POOL_GRACE       500000000ull      /* nanoseconds: an interrupted task may take that long to stop */
 #define MF_POOL_QUEUE_BYTES ((size_t)1 << 30) /* default of queue_bytes */
 #define MF_POOL_WORKERS_MAX 4096
-#define MF_POOL_BIRTHS 3 /* workers in a row that fail to start before the pool gives up */
+#define MF_POOL_BIRTHS      3 /* workers in a row that fail to start before the pool gives up */
 
 enum mf_worker_state {
     MF_WORKER_STARTING,
@@ -68,34 +68,34 @@ struct mf_pool {
     struct mf_queue queue;
     struct mf_worker **workers; /* slots 0..size-1; NULL = not started */
     int size;
-    int cores;                /* of the machine, as far as this process may use them */
-    int alive;                /* workers that have started and not left, abandoned ones not counted */
-    int starting;             /* of these: not yet looking for work */
-    int spinners;             /* idle workers that spin */
-    struct mf_list created;   /* futures of the pool that are CREATED */
-    struct mf_list sleepers;  /* idle workers that sleep, the last to fall asleep first */
-    int waking;               /* woken, but not yet looking for work */
-    struct mf_list leavers;   /* workers that have left and can be joined */
-    int running;              /* futures in state RUNNING */
-    uint64_t mean;            /* nanoseconds that a task has taken of late */
-    int births;               /* workers in a row that failed to start */
-    struct mf_blob *init;     /* for the runner's open */
+    int cores;               /* of the machine, as far as this process may use them */
+    int alive;               /* workers that have started and not left, abandoned ones not counted */
+    int starting;            /* of these: not yet looking for work */
+    int spinners;            /* idle workers that spin */
+    struct mf_list created;  /* futures of the pool that are CREATED */
+    struct mf_list sleepers; /* idle workers that sleep, the last to fall asleep first */
+    int waking;              /* woken, but not yet looking for work */
+    struct mf_list leavers;  /* workers that have left and can be joined */
+    int running;             /* futures in state RUNNING */
+    uint64_t mean;           /* nanoseconds that a task has taken of late */
+    int births;              /* workers in a row that failed to start */
+    struct mf_blob *init;    /* for the runner's open */
     struct mf_setup *setups;
     size_t nsetups;
     uint64_t grace;
     size_t queue_bytes;
-    bool retired;             /* no new tasks: workers leave when there is nothing to do */
+    bool retired; /* no new tasks: workers leave when there is nothing to do */
     bool closing;
-    atomic_bool released;     /* the owner's handle is gone (set without the lock, by a finalizer) */
-    bool handle;              /* the owner's handle counts among refs */
-    pthread_cond_t gone;      /* a worker has left, or an abandoned one has ended */
+    atomic_bool released; /* the owner's handle is gone (set without the lock, by a finalizer) */
+    bool handle;          /* the owner's handle counts among refs */
+    pthread_cond_t gone;  /* a worker has left, or an abandoned one has ended */
 };
 
 struct mf_pool_options {
-    int workers;            /* 1 .. MF_POOL_WORKERS_MAX */
-    double grace;           /* seconds; negative = default */
-    size_t queue_bytes;     /* 0 = default */
-    struct mf_blob *init;   /* taken over on success */
+    int workers;          /* 1 .. MF_POOL_WORKERS_MAX */
+    double grace;         /* seconds; negative = default */
+    size_t queue_bytes;   /* 0 = default */
+    struct mf_blob *init; /* taken over on success */
 };
 
 /* A pool of that backend; workers start on demand. NULL and a fault on failure. Lock not held. */

@@ -19,9 +19,9 @@ struct mf_band {
 struct mf_queue {
     struct mf_band **bands; /* pointers, so that a band's list head never moves */
     size_t nbands;
-    atomic_size_t pending; /* futures queued, pinned ones included; written under the lock, read by spinners */
-    size_t pinned;         /* of these: pinned to a worker, waiting in its own list */
-    size_t bytes;          /* their code is shared and not counted; args and records are */
+    atomic_size_t pending;   /* futures queued, pinned ones included; written under the lock, read by spinners */
+    size_t pinned;           /* of these: pinned to a worker, waiting in its own list */
+    size_t bytes;            /* their code is shared and not counted; args and records are */
     struct mf_list homeless; /* pinned to a worker that has not started */
 };
 

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#define M1 4294967087u
-#define M2 4294944443u
+#define M1   4294967087u
+#define M2   4294944443u
 #define NORM 2.328306549295727688e-10 /* 1 / (M1 + 1) */
 
 typedef uint32_t matrix[3][3];

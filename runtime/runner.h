@@ -30,8 +30,8 @@ struct mf_task {
     const struct mf_blob *args;  /* may be NULL */
     struct mf_blob *const *deps; /* the results of the futures this one was given as arguments */
     size_t ndeps;
-    uint64_t seed, stream; /* of the task's random numbers */
-    bool setup;            /* runs in the worker's own environment, and what it sets there stays */
+    uint64_t seed, stream;     /* of the task's random numbers */
+    bool setup;                /* runs in the worker's own environment, and what it sets there stays */
     const atomic_bool *wanted; /* turns true when the task must stop. run pushes interrupt actions (sys.h) for what
                                   it runs, and looks at this once after the push: a signal may have come before */
     struct mf_port *port;

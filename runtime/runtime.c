@@ -36,6 +36,10 @@ struct mf_pool *mf_runtime_pool(struct mf_owner *owner, const char *backend, con
         unknown_backend(backend, fault);
         return NULL;
     }
+    if (owner->closing) {
+        mf_fault_set(fault, MF_ECLOSED, "the runtime is closed");
+        return NULL;
+    }
     struct mf_pool *pool = mf_pool_new(owner, b, options, fault);
     if (!pool)
         return NULL;

@@ -18,12 +18,12 @@ struct mf_future_spec {
     struct mf_blob *code, *args;
     struct mf_future **deps; /* borrowed; copied */
     size_t ndeps;
-    const char *label;       /* borrowed; copied; may be NULL */
-    double timeout;          /* seconds of running; 0 = none */
+    const char *label; /* borrowed; copied; may be NULL */
+    double timeout;    /* seconds of running; 0 = none */
     unsigned retries;
     bool retry_on_error;
     int priority;
-    int worker;              /* pinned to that worker, from 1; 0 = any */
+    int worker; /* pinned to that worker, from 1; 0 = any */
     enum mf_output output;
     bool setup, lazy;
     uint64_t seed, stream;

@@ -355,6 +355,8 @@ void mf_sched_cancel_all(struct mf_pool *pool)
         cancel_list(&w->pinned);
         if (w->running)
             mf_sched_cancel(w->running);
+        else if (w->state == MF_WORKER_STARTING)
+            stop_task(w); /* it may be in a setup */
     }
 }
 

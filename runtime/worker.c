@@ -84,8 +84,13 @@ void mf_worker_run(struct mf_worker *w)
     enum mf_outcome outcome = MF_OUTCOME_ERROR;
     if (w->broken[0] == '\0' && hold(&p, f)) {
         struct mf_buf bytes = {0};
-        struct mf_task task = {.code = p.code, .args = p.args, .deps = p.deps, .ndeps = p.ndeps,
-                               .seed = f->seed, .stream = f->stream, .setup = f->setup};
+        struct mf_task task = {.code = p.code,
+                               .args = p.args,
+                               .deps = p.deps,
+                               .ndeps = p.ndeps,
+                               .seed = f->seed,
+                               .stream = f->stream,
+                               .setup = f->setup};
         pthread_mutex_unlock(&owner->lock);
         outcome = call_runner(w, &task, &bytes);
         result = mf_buf_freeze(&bytes);

@@ -17,11 +17,11 @@ struct mf_instance {
     struct mf_relay relay;
     struct mf_random random;
     struct mf_prepared prepared;
-    struct mf_port *port;       /* of the running task, or NULL */
-    const atomic_bool *wanted;  /* of the running task: it must stop */
-    uint64_t tasks;             /* counts tasks */
-    uint64_t serial;            /* counts tasks and elements, so that others notice that a new one began */
-    bool exiting;               /* the task called os.exit */
+    struct mf_port *port;      /* of the running task, or NULL */
+    const atomic_bool *wanted; /* of the running task: it must stop */
+    uint64_t tasks;            /* counts tasks */
+    uint64_t serial;           /* counts tasks and elements, so that others notice that a new one began */
+    bool exiting;              /* the task called os.exit */
     int exit_code;
 };
 

@@ -10,9 +10,9 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#define GRACE 100000 /* instructions */
-#define FIRST 1      /* hook counts tell the stages apart */
-#define LAST 2
+#define GRACE      100000 /* instructions */
+#define FIRST      1      /* hook counts tell the stages apart */
+#define LAST       2
 #define EVERYTHING (LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT)
 
 static void hook(lua_State *L, lua_Debug *ar);

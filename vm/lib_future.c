@@ -205,7 +205,7 @@ static int core_submit(lua_State *L)
         spec.ndeps = find_dependencies(L, 4, last, &spec.deps);
     mf_prepared_encode(L, &s->code, 3, 0, packages, false, &encode);
     object->code = mf_session_code(s, code_start); /* the object's until no error can leave it behind */
-    encode.globals = 0; /* they went with the code */
+    encode.globals = 0;                            /* they went with the code */
     if (last > 3)
         encode_arguments(L, &s->args, 4, last, spec.ndeps, &encode);
     if (!spec.stream) {
@@ -459,10 +459,17 @@ static void make_metatable(lua_State *L)
 void mf_lib_future(lua_State *L)
 {
     const luaL_Reg methods[] = {
-        {"value", mf_lib_value},       {"result", mf_lib_result}, {"resolved", future_resolved},
-        {"wait", future_wait},         {"cancel", future_cancel}, {"state", future_state},
-        {"output", future_output},     {"elapsed", future_elapsed}, {"worker", future_worker},
-        {"progress", future_progress}, {NULL, NULL},
+        {"value", mf_lib_value},
+        {"result", mf_lib_result},
+        {"resolved", future_resolved},
+        {"wait", future_wait},
+        {"cancel", future_cancel},
+        {"state", future_state},
+        {"output", future_output},
+        {"elapsed", future_elapsed},
+        {"worker", future_worker},
+        {"progress", future_progress},
+        {NULL, NULL},
     };
     const luaL_Reg functions[] = {
         {"submit", core_submit}, {"wait", core_wait}, {"is_future", core_is_future}, {NULL, NULL}};

@@ -186,9 +186,14 @@ static int core_backends(lua_State *L)
 void mf_lib_pool(lua_State *L)
 {
     const luaL_Reg methods[] = {
-        {"workers", pool_workers}, {"name", pool_name},     {"asynchronous", pool_asynchronous},
-        {"close", pool_close},     {"retire", pool_retire}, {"everywhere", pool_everywhere},
-        {"counts", pool_counts},   {NULL, NULL},
+        {"workers", pool_workers},
+        {"name", pool_name},
+        {"asynchronous", pool_asynchronous},
+        {"close", pool_close},
+        {"retire", pool_retire},
+        {"everywhere", pool_everywhere},
+        {"counts", pool_counts},
+        {NULL, NULL},
     };
     const luaL_Reg functions[] = {{"pool", core_pool}, {"backends", core_backends}, {NULL, NULL}};
     luaL_newmetatable(L, POOL_TYPE);

@@ -81,9 +81,17 @@ static int core_note(lua_State *L)
 static void add_sys(lua_State *L)
 {
     const luaL_Reg functions[] = {
-        {"now", core_now},         {"cores", core_cores},   {"isatty", core_isatty}, {"columns", core_columns},
-        {"progress", core_progress}, {"in_task", core_in_task}, {"task", core_task},   {"worker", core_worker},
-        {"nested", core_nested},   {"note", core_note},     {NULL, NULL},
+        {"now", core_now},
+        {"cores", core_cores},
+        {"isatty", core_isatty},
+        {"columns", core_columns},
+        {"progress", core_progress},
+        {"in_task", core_in_task},
+        {"task", core_task},
+        {"worker", core_worker},
+        {"nested", core_nested},
+        {"note", core_note},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
 }

@@ -14,7 +14,7 @@
 
 #include "instance.h"
 
-#define LARGE ((size_t)64 * 1024) /* bytes of a map's code that are not decoded for each chunk */
+#define LARGE  ((size_t)64 * 1024) /* bytes of a map's code that are not decoded for each chunk */
 #define VALUES 4                   /* in a slot: function, second function, environment, its first content or false */
 
 static const char values_key; /* registry: table of slots */
@@ -61,7 +61,8 @@ static void require_packages(lua_State *L, int list)
 /* Does the environment at idx give its functions a way to change it that the scan does not see? */
 static bool is_reachable(lua_State *L, int idx)
 {
-    static const char *const ways[] = {"load", "loadfile", "dofile", "debug", "require", "setmetatable", "getmetatable"};
+    static const char *const ways[] = {"load",    "loadfile",     "dofile",      "debug",
+                                       "require", "setmetatable", "getmetatable"};
     bool reachable = false;
     for (size_t i = 0; i < sizeof ways / sizeof ways[0] && !reachable; i++) {
         lua_pushstring(L, ways[i]);

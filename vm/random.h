@@ -13,7 +13,7 @@ struct mf_random {
     uint64_t seed, stream; /* what is selected; streams count from 1 */
     bool reached;          /* rng is in the selected stream */
     struct mf_rng rng;
-    struct mf_rng start;   /* where stream start_stream of start_seed begins: the next one is one jump away */
+    struct mf_rng start; /* where stream start_stream of start_seed begins: the next one is one jump away */
     uint64_t start_seed, start_stream;
 };
 

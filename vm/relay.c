@@ -109,12 +109,12 @@ static int close_stream(lua_State *L)
 }
 
 /* Pushes a file handle that writes to the sink; the C stream itself is the relay's. */
-static FILE *push_stream(lua_State *L, void (*sink)(void *, const char *, size_t), struct mf_relay *relay)
+static FILE *push_stream(lua_State *L, struct mf_sys_sink *sink)
 {
     luaL_Stream *s = lua_newuserdatauv(L, sizeof *s, 0);
     s->closef = NULL; /* a closed file until the stream is there */
     luaL_setmetatable(L, LUA_FILEHANDLE);
-    s->f = mf_sys_stream(sink, relay);
+    s->f = mf_sys_stream(sink);
     if (!s->f)
         luaL_error(L, "cannot make an output stream: %s", strerror(errno));
     s->closef = close_stream;
@@ -133,9 +133,11 @@ void mf_relay_capture(lua_State *L, struct mf_relay *relay)
     lua_setglobal(L, "print");
 
     lua_getglobal(L, LUA_IOLIBNAME);
-    relay->err = push_stream(L, to_stderr, relay);
+    relay->to_err = (struct mf_sys_sink){.write = to_stderr, .arg = relay};
+    relay->err = push_stream(L, &relay->to_err);
     lua_setfield(L, -2, "stderr");
-    relay->out = push_stream(L, to_stdout, relay);
+    relay->to_out = (struct mf_sys_sink){.write = to_stdout, .arg = relay};
+    relay->out = push_stream(L, &relay->to_out);
     lua_getfield(L, -2, "output");
     lua_pushvalue(L, -2);
     lua_call(L, 1, 0);

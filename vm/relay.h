@@ -8,16 +8,18 @@
 #include <stdio.h>
 
 #include "../runtime/runner.h"
+#include "../runtime/sys.h"
 
 /* Where a worker's output goes now. Any thread may write through it (a nested pool's live output does). */
 struct mf_relay {
     pthread_mutex_t lock;
-    struct mf_port *port; /* under lock; NULL between tasks: output is dropped then */
-    FILE *out, *err;      /* the C streams behind the worker's io.stdout and io.stderr */
+    struct mf_port *port;              /* under lock; NULL between tasks: output is dropped then */
+    FILE *out, *err;                   /* the C streams behind the worker's io.stdout and io.stderr */
+    struct mf_sys_sink to_out, to_err; /* behind those */
 };
 
 void mf_relay_init(struct mf_relay *relay);
-void mf_relay_release(struct mf_relay *relay); /* after lua_close of the state that it captured */
+void mf_relay_release(struct mf_relay *relay);                      /* after lua_close of the state that it captured */
 void mf_relay_attach(struct mf_relay *relay, struct mf_port *port); /* NULL detaches */
 void mf_relay_write(struct mf_relay *relay, enum mf_stream stream, const void *bytes, size_t n);
 

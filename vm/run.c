@@ -109,8 +109,8 @@ static void read_range(lua_State *L, struct run *r, struct range *range)
 static void push_range(lua_State *L, const struct range *range, lua_Integer i)
 {
     if (range->is_integer)
-        lua_pushinteger(L, (lua_Integer)((lua_Unsigned)range->start +
-                                         (lua_Unsigned)(i - 1) * (lua_Unsigned)range->step));
+        lua_pushinteger(L,
+                        (lua_Integer)((lua_Unsigned)range->start + (lua_Unsigned)(i - 1) * (lua_Unsigned)range->step));
     else
         lua_pushnumber(L, range->fstart + (lua_Number)(i - 1) * range->fstep);
 }
@@ -147,7 +147,6 @@ static int push_element(lua_State *L, struct run *r, const struct range *range)
     mf_decode_value(L, r->in);
     return 2;
 }
-
 
 static void must_stop(lua_State *L, const struct run *r)
 {

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "../../runtime/err.h"
 
@@ -13,7 +14,7 @@ static void test_texts(void)
             CHECK(strcmp(mf_err_text((enum mf_err)code), mf_err_text((enum mf_err)other)) != 0);
     }
     CHECK(strcmp(mf_err_text(MF_ENOMEM), "out of memory") == 0);
-    CHECK(mf_err_text((enum mf_err)(MF_ESYS + 1)) != NULL && mf_err_text((enum mf_err)-1) != NULL);
+    CHECK(mf_err_text((enum mf_err)(MF_ESYS + 1)) != NULL && mf_err_text((enum mf_err) - 1) != NULL);
 }
 
 static void test_faults(void)
@@ -39,6 +40,7 @@ static void test_long_text_is_cut(void)
 
 int main(void)
 {
+    alarm(60);
     test_texts();
     test_faults();
     test_long_text_is_cut();

@@ -21,19 +21,19 @@
 /* A check that is made in every call of the runner: counted only when it fails. */
 #define FAKE_MUST(condition) ((void)((condition) || CHECK(condition)))
 
-#define FAKE_ECHO "e"  /* the result is the args */
-#define FAKE_FAIL "f"  /* an error; its bytes are the args */
-#define FAKE_BLOCK "b" /* until the gate opens, or the task is not wanted (then an error) */
-#define FAKE_STUCK "u" /* until the gate opens, wanted or not */
-#define FAKE_MEET "m"  /* until as many of these as the first byte of args says run at once, or not wanted */
-#define FAKE_NTH "n"   /* fails until it has been run as often as the first byte of args says */
-#define FAKE_PRINT "p" /* args to stdout, "oops" to stderr, progress 0.5 "half" */
-#define FAKE_ORDER "o" /* appends args to fake.order */
-#define FAKE_SETUP "s" /* counts in the worker */
-#define FAKE_WHERE "w" /* the result is "worker's name:setups that it ran" */
-#define FAKE_DEPS "d"  /* the result is the results of the dependencies, one after the other */
-#define FAKE_SEED "x"  /* the result is "seed,stream" */
-#define FAKE_HOOK "h"  /* calls fake.hook */
+#define FAKE_ECHO            "e" /* the result is the args */
+#define FAKE_FAIL            "f" /* an error; its bytes are the args */
+#define FAKE_BLOCK           "b" /* until the gate opens, or the task is not wanted (then an error) */
+#define FAKE_STUCK           "u" /* until the gate opens, wanted or not */
+#define FAKE_MEET            "m" /* until as many of these as the first byte of args says run at once, or not wanted */
+#define FAKE_NTH             "n" /* fails until it has been run as often as the first byte of args says */
+#define FAKE_PRINT           "p" /* args to stdout, "oops" to stderr, progress 0.5 "half" */
+#define FAKE_ORDER           "o" /* appends args to fake.order */
+#define FAKE_SETUP           "s" /* counts in the worker */
+#define FAKE_WHERE           "w" /* the result is "worker's name:setups that it ran" */
+#define FAKE_DEPS            "d" /* the result is the results of the dependencies, one after the other */
+#define FAKE_SEED            "x" /* the result is "seed,stream" */
+#define FAKE_HOOK            "h" /* calls fake.hook */
 
 struct fake_waiter {
     sem_t wake;
@@ -218,16 +218,32 @@ static inline void fake_describe(const struct fake_instance *instance, const str
 static inline bool fake_act(struct fake_instance *instance, const struct mf_task *task, struct mf_buf *result, int run)
 {
     switch (task->code->data[0]) {
-    case 'f': fake_echo(task->args, result); return false;
-    case 'b': return fake_wait(task, fake_gate_is_open);
-    case 'm': fake_meet(); return fake_wait(task, fake_all_met);
-    case 'n': return run >= task->args->data[0];
-    case 'p': fake_print(task); return true;
-    case 'o': fake_note_order(task); return true;
-    case 's': instance->setups++; return true;
+    case 'f':
+        fake_echo(task->args, result);
+        return false;
+    case 'b':
+        return fake_wait(task, fake_gate_is_open);
+    case 'm':
+        fake_meet();
+        return fake_wait(task, fake_all_met);
+    case 'n':
+        return run >= task->args->data[0];
+    case 'p':
+        fake_print(task);
+        return true;
+    case 'o':
+        fake_note_order(task);
+        return true;
+    case 's':
+        instance->setups++;
+        return true;
     case 'w':
-    case 'x': fake_describe(instance, task, result); return true;
-    case 'h': fake.hook(); return true;
+    case 'x':
+        fake_describe(instance, task, result);
+        return true;
+    case 'h':
+        fake.hook();
+        return true;
     case 'd':
         for (size_t i = 0; i < task->ndeps; i++)
             fake_echo(task->deps[i], result);
@@ -238,7 +254,9 @@ static inline bool fake_act(struct fake_instance *instance, const struct mf_task
             pthread_cond_wait(&fake.changed, &fake.lock);
         pthread_mutex_unlock(&fake.lock);
         return true;
-    default: fake_echo(task->args, result); return true;
+    default:
+        fake_echo(task->args, result);
+        return true;
     }
 }
 

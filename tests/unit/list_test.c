@@ -1,6 +1,8 @@
 /* The intrusive list. */
 #include "check.h"
 
+#include <unistd.h>
+
 #include "../../runtime/list.h"
 
 struct item {
@@ -26,6 +28,7 @@ int main(void)
 {
     struct item item[4];
     struct mf_list list;
+    alarm(60);
     mf_list_init(&list);
     CHECK(mf_list_empty(&list));
     for (int i = 0; i < 4; i++) {

@@ -1,6 +1,8 @@
 /* The queue: bands by priority, counts, limits of memory aside. */
 #include "check.h"
 
+#include <unistd.h>
+
 #include "../../runtime/queue.h"
 
 static struct mf_future *future(int priority, int worker, size_t bytes)
@@ -105,6 +107,7 @@ static void test_counts(void)
 
 int main(void)
 {
+    alarm(60);
     test_order();
     test_bands_stay();
     test_counts();

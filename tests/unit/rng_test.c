@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../runtime/rng.h"
 
@@ -166,6 +167,7 @@ static void test_streams_differ(void)
 
 int main(void)
 {
+    alarm(60);
     test_figures_of_r();
     test_seeds();
     test_jumps();

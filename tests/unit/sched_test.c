@@ -191,7 +191,8 @@ static void test_failing_dependencies(void)
     struct mf_future *next = after(pool, FAKE_DEPS, 1, &f, false);
     CHECK(mf_future_final(next)); /* what it waits for had failed already */
     CHECK(failed(owner, next, "why"));
-    struct mf_future *waits = after(pool, FAKE_DEPS, 1, &block, false), *last = after(pool, FAKE_DEPS, 1, &waits, false);
+    struct mf_future *waits = after(pool, FAKE_DEPS, 1, &block, false),
+                     *last = after(pool, FAKE_DEPS, 1, &waits, false);
     CHECK(mf_runtime_cancel(owner, block) && !mf_runtime_cancel(owner, block));
     CHECK(last->failure == MF_FAILURE_CANCELLED);
     CHECK(fake_ended(owner, last, MF_FUTURE_CANCELLED, NULL));

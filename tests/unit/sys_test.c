@@ -382,7 +382,8 @@ static void sink(void *arg, const char *bytes, size_t n)
 static void test_stream(void)
 {
     struct sink s = {.len = 0};
-    FILE *f = mf_sys_stream(sink, &s);
+    struct mf_sys_sink to = {.write = sink, .arg = &s};
+    FILE *f = mf_sys_stream(&to);
     if (!CHECK(f != NULL))
         return;
     CHECK(fprintf(f, "%d and %s", 42, "text") == 11);
