@@ -102,6 +102,10 @@ struct mf_blob *mf_blob_ref(struct mf_blob *blob)
 
 void mf_blob_unref(struct mf_blob *blob)
 {
-    if (blob && atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel) == 1)
+    if (!blob || atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (blob->flags & MF_BLOB_PLACED)
+        ((const mf_blob_release *)(const void *)blob)[-1](blob);
+    else
         free(blob);
 }

@@ -14,10 +14,17 @@
  * and flags must not change once a second thread can see the blob. */
 struct mf_blob {
     atomic_uint refs;
-    uint32_t flags; /* for the creator's use; the runtime copies nothing from it */
+    uint32_t flags; /* enum mf_blob_flag */
     size_t len;
     unsigned char data[];
 };
+
+enum mf_blob_flag {
+    MF_BLOB_PLACED = 1, /* not from malloc: right in front of it stands an mf_blob_release */
+};
+
+/* Frees a placed blob. Called on the thread that let go of the last reference. */
+typedef void (*mf_blob_release)(struct mf_blob *blob);
 
 /* A growing buffer with one owner. All zero bytes is a valid empty buffer. */
 struct mf_buf {

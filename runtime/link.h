@@ -11,17 +11,20 @@
 #include "msg.h"
 #include "stream.h"
 
-/* A frame that has arrived. The body is the link's and valid during the call, unless take is used. */
+/* A frame that has arrived. head.length is the body's, wherever it travelled; head.flags is 0. The body is the link's and
+ * valid during the call; it has no particular alignment. */
 struct mf_link_frame {
     struct mf_msg_head head;
     const unsigned char *body;
-    struct mf_blob *blob; /* for large bodies: owns body; a handler that wants to keep it takes a reference */
+    struct mf_blob *blob; /* for large bodies, else NULL: owns body; a handler that wants to keep it takes a reference,
+                             which may outlive the link. While it does, the sender cannot fill that memory again. */
 };
 
 struct mf_link;
 
-/* Takes the stream over. received is called for every whole frame in order by mf_link_read; it may send, but must not
- * free the link; returning other than MF_OK makes mf_link_read fail with it. NULL and a fault when memory is out. */
+/* Takes the stream over (on success). received is called for every whole frame in order by mf_link_read; it may send,
+ * but must neither free nor read the link; returning other than MF_OK makes mf_link_read fail with it. NULL and a fault
+ * when memory is out. */
 struct mf_link *mf_link_new(struct mf_stream_end *stream,
                             enum mf_err (*received)(void *arg, const struct mf_link_frame *frame), void *arg,
                             struct mf_fault *fault);
@@ -30,7 +33,8 @@ void mf_link_free(struct mf_link *link); /* closes the stream; NULL allowed */
 int mf_link_fd(const struct mf_link *link);
 
 /* Queues a frame whose body is the n parts one behind the other (copied, or for large ones put into a memfd at once) and
- * writes what can be written now. MF_OK, MF_ENOMEM (nothing was queued), MF_ECLOSED (the peer is gone). */
+ * writes what can be written now. MF_OK, MF_ENOMEM (nothing was queued), MF_ECLOSED (the peer is gone; what waited is
+ * dropped, but what it sent before can still be read), MF_ELIMIT (longer than the wire allows; nothing was queued). */
 enum mf_err mf_link_send(struct mf_link *link, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts,
                          int n);
 
@@ -42,8 +46,14 @@ enum mf_err mf_link_queue(struct mf_link *link, enum mf_msg_kind kind, uint64_t 
 enum mf_err mf_link_flush(struct mf_link *link);
 size_t mf_link_pending(const struct mf_link *link); /* bytes that wait to be written */
 
-/* Reads what is there and calls received. MF_OK: nothing more for now. MF_ECLOSED: the end, between frames. MF_ELOST:
- * the end inside a frame ("truncated"). MF_EINVAL: not our protocol, or a broken frame. The fault has words. */
+/* Reads what is there, up to about 1 MB, and calls received. What it returns, with words in the fault unless MF_OK:
+ *   MF_OK       wait until the descriptor is readable, which it may be at once (to empty the link of a peer that has
+ *               ended, call it until it returns something else)
+ *   MF_ECLOSED  the end, between frames
+ *   MF_ELOST    the end inside a frame ("truncated")
+ *   MF_EINVAL   not our protocol, or a broken frame
+ *   MF_ENOMEM, or what received returned
+ * After anything but MF_OK the link has ended and says the same again. */
 enum mf_err mf_link_read(struct mf_link *link, struct mf_fault *fault);
 
 /* Until the first frame was received, no frame may be longer than limit (MF_MSG_MAX_HELLO); after that anything. */

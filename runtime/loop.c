@@ -20,7 +20,7 @@
 #include "sys.h"
 #include "sys_fd.h"
 
-#define FIRST_CAP 8
+#define FIRST_CAP       8
 #define POLLS_PER_YIELD 4u
 
 struct table {
@@ -53,24 +53,279 @@ static struct table *table_new(size_t cap)
     return t;
 }
 
+static void free_all(struct mf_loop *l)
+{
+    free(l->table);
+    free(l->next);
+    free(l);
+}
+
 struct mf_loop *mf_loop_new(pthread_mutex_t *lock, struct mf_fault *fault)
 {
     struct mf_loop *l = calloc(1, sizeof *l);
-    if (!l || !(l->table = table_new(FIRST_CAP)) || mf_sys_cond_init(&l->left) != MF_OK)
-        goto no_memory;
+    if (l)
+        l->table = table_new(FIRST_CAP);
+    if (!l || !l->table || mf_sys_cond_init(&l->left) != MF_OK) {
+        mf_fault_set(fault, MF_ENOMEM, "out of memory while making the event loop");
+        goto fail;
+    }
     if (!mf_sys_event_new(l->event)) {
         mf_fault_set(fault, MF_ESYS, "cannot make the event loop's descriptor: %s", strerror(errno));
         pthread_cond_destroy(&l->left);
-        mf_loop_forget(l);
-        return NULL;
+        goto fail;
     }
     l->lock = lock;
     l->stale = true;
     mf_list_init(&l->watches);
     return l;
-no_memory:
-    free(l ? l->table : NULL);
-    free(l);
-    mf_fault_set(fault, MF_ENOMEM, "out of memory while making the event loop");
+fail:
+    if (l)
+        free_all(l);
     return NULL;
+}
+
+void mf_loop_forget(struct mf_loop *l)
+{
+    if (!l)
+        return;
+    mf_sys_event_close(l->event);
+    free_all(l);
+}
+
+void mf_loop_free(struct mf_loop *l)
+{
+    if (!l)
+        return;
+    pthread_cond_destroy(&l->left);
+    mf_loop_forget(l);
+}
+
+/* --- Watches ---------------------------------------------------------------------------------------------------- */
+
+/* The table no longer says what is watched. */
+static void make_stale(struct mf_loop *l)
+{
+    l->stale = true;
+    if (l->polling)
+        mf_sys_event_post(l->event);
+}
+
+/* The table in use must not move while a thread polls it. */
+static bool make_room(struct mf_loop *l)
+{
+    size_t cap = l->next ? l->next->cap : l->table->cap;
+    if (l->count + 2 <= cap) /* one for the descriptor that wakes */
+        return true;
+    struct table *larger = table_new(cap * 2);
+    if (!larger)
+        return false;
+    free(l->next);
+    l->next = larger;
+    return true;
+}
+
+enum mf_err mf_loop_add(struct mf_loop *l, struct mf_loop_watch *watch)
+{
+    if (!make_room(l))
+        return MF_ENOMEM;
+    l->count++;
+    watch->slot = 0;
+    mf_list_insert(&l->watches, &watch->link);
+    make_stale(l);
+    return MF_OK;
+}
+
+static short poll_events(unsigned events)
+{
+    return (short)((events & MF_LOOP_READ ? POLLIN : 0) | (events & MF_LOOP_WRITE ? POLLOUT : 0));
+}
+
+void mf_loop_change(struct mf_loop *l, struct mf_loop_watch *watch, unsigned events)
+{
+    if (watch->events == events)
+        return;
+    watch->events = events;
+    if (watch->slot && !l->polling)
+        l->table->polls[watch->slot].events = poll_events(events);
+    else
+        make_stale(l);
+}
+
+void mf_loop_remove(struct mf_loop *l, struct mf_loop_watch *watch)
+{
+    if (!watch->link.next || mf_list_empty(&watch->link))
+        return;
+    mf_list_remove(&watch->link);
+    l->count--;
+    if (watch->slot)
+        l->table->watches[watch->slot] = NULL;
+    watch->slot = 0;
+    make_stale(l);
+}
+
+bool mf_loop_empty(const struct mf_loop *l)
+{
+    return l->count == 0;
+}
+
+static void copy_watches(struct mf_loop *l)
+{
+    if (l->next) {
+        free(l->table);
+        l->table = l->next;
+        l->next = NULL;
+    }
+    struct table *t = l->table;
+    t->polls[0] = (struct pollfd){.fd = l->event[0], .events = POLLIN};
+    t->watches[0] = NULL;
+    t->n = 1;
+    for (struct mf_list *at = l->watches.next; at != &l->watches; at = at->next) {
+        struct mf_loop_watch *watch = MF_LIST_ENTRY(at, struct mf_loop_watch, link);
+        watch->slot = (int)t->n;
+        t->polls[t->n] = (struct pollfd){.fd = watch->fd, .events = poll_events(watch->events)};
+        t->watches[t->n++] = watch;
+    }
+    l->stale = false;
+}
+
+/* --- Turning ---------------------------------------------------------------------------------------------------- */
+
+static bool shall_return(const struct mf_loop *l)
+{
+    return atomic_load(&l->woken) || atomic_load(&l->kicked);
+}
+
+/* Polls without sleeping until something comes or the time is over. */
+static int poll_awake(struct mf_loop *l, uint64_t until)
+{
+    struct table *t = l->table;
+    for (unsigned turn = 1;; turn++) {
+        int n = mf_sys_poll(t->polls, t->n, 0);
+        if (n != 0 || shall_return(l) || until == 0 || mf_sys_now() >= until)
+            return n;
+        if (turn % POLLS_PER_YIELD == 0)
+            mf_sys_yield();
+    }
+}
+
+static int poll_asleep(struct mf_loop *l, uint64_t deadline)
+{
+    atomic_store(&l->asleep, true);
+    int n = mf_sys_poll(l->table->polls, l->table->n, shall_return(l) ? 0 : deadline);
+    atomic_store(&l->asleep, false);
+    return n;
+}
+
+/* What poll says: > 0 how many are ready, 0 none, -1 a signal handler ran. Lock not held. */
+static int wait_for_any(struct mf_loop *l, uint64_t deadline, uint64_t spin)
+{
+    if (spin > 0) {
+        uint64_t until = mf_sys_now() + spin;
+        int n = poll_awake(l, until < deadline ? until : deadline);
+        if (n != 0)
+            return n;
+    }
+    return poll_asleep(l, deadline);
+}
+
+static void call_ready(struct mf_loop *l)
+{
+    struct table *t = l->table;
+    for (size_t i = 1; i < t->n; i++) {
+        struct mf_loop_watch *watch = t->watches[i];
+        short got = t->polls[i].revents;
+        if (!watch || !got)
+            continue;
+        unsigned events = (got & POLLIN ? MF_LOOP_READ : 0u) | (got & POLLOUT ? MF_LOOP_WRITE : 0u);
+        events &= watch->events; /* an earlier callback may have changed them */
+        if (got & (POLLHUP | POLLERR | POLLNVAL))
+            events |= MF_LOOP_HANGUP;
+        if (events)
+            watch->ready(watch, events);
+    }
+}
+
+/* Waits for the turn of the calling thread and takes it. */
+static void enter(struct mf_loop *l)
+{
+    bool waited = false;
+    while (l->turning || (l->handed && !waited)) {
+        if (l->turning) {
+            atomic_store(&l->kicked, true);
+            if (atomic_load(&l->asleep))
+                mf_sys_event_post(l->event);
+        }
+        l->waiting++;
+        pthread_cond_wait(&l->left, l->lock);
+        l->waiting--;
+        waited = true;
+    }
+    l->handed = false;
+    l->turning = true;
+    atomic_store(&l->kicked, l->waiting > 0);
+}
+
+static void leave(struct mf_loop *l)
+{
+    l->turning = false;
+    if (l->waiting > 0) {
+        l->handed = true;
+        pthread_cond_broadcast(&l->left);
+    } else {
+        atomic_store(&l->woken, false);
+    }
+}
+
+/* One poll and its callbacks. Lock held, but not during the poll. */
+static enum mf_err turn_once(struct mf_loop *l, uint64_t deadline, uint64_t spin, bool *again)
+{
+    if (l->stale)
+        copy_watches(l);
+    l->polling = true;
+    pthread_mutex_unlock(l->lock);
+    int n = wait_for_any(l, deadline, spin);
+    bool interrupted = n < 0 && errno == EINTR;
+    pthread_mutex_lock(l->lock);
+    l->polling = false;
+    *again = false;
+    if (n < 0)
+        return interrupted ? MF_EINTR : MF_OK;
+    if (l->table->polls[0].revents) {
+        mf_sys_event_drain(l->event);
+        n--;
+    }
+    if (n > 0) {
+        call_ready(l);
+        return MF_OK;
+    }
+    *again = !shall_return(l);
+    return MF_OK;
+}
+
+enum mf_err mf_loop_turn(struct mf_loop *l, uint64_t deadline, uint64_t spin)
+{
+    enum mf_err e;
+    bool again;
+    enter(l);
+    do {
+        e = turn_once(l, deadline, spin, &again);
+        if (again && deadline != MF_SYS_NEVER && mf_sys_now() >= deadline) {
+            e = MF_ETIMEDOUT;
+            again = false;
+        }
+    } while (again);
+    leave(l);
+    return e;
+}
+
+bool mf_loop_turning(const struct mf_loop *l)
+{
+    return l->turning;
+}
+
+void mf_loop_wake(struct mf_loop *l)
+{
+    atomic_store(&l->woken, true);
+    if (atomic_load(&l->asleep))
+        mf_sys_event_post(l->event);
 }

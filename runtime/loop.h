@@ -21,8 +21,8 @@ enum mf_loop_event {
 /* One watched descriptor; part of the caller's struct. All fields are the caller's before the add, the loop's after. */
 struct mf_loop_watch {
     int fd;
-    unsigned events;                                              /* what to wait for; may be 0 */
-    void (*ready)(struct mf_loop_watch *watch, unsigned events);  /* what has come */
+    unsigned events;                                             /* what to wait for; may be 0 */
+    void (*ready)(struct mf_loop_watch *watch, unsigned events); /* what has come */
     struct mf_list link;
     int slot; /* in the array for poll */
 };

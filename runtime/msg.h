@@ -4,8 +4,9 @@
  *   | length | kind| flags| zero  | id            | body ...
  *
  * length counts what follows it (12 + body), little endian like all integers; kind is enum mf_msg_kind; id names the
- * task or code it is about, 0 if none. A body longer than MF_MSG_INLINE may travel beside the stream, as a memfd passed
- * with the frame: flag MF_MSG_FD is set then, and the body is its size (8 bytes).
+ * task or code it is about, 0 if none. A body longer than MF_MSG_INLINE may travel beside the stream, in memory that
+ * both sides map (area.h): flag MF_MSG_BESIDE is set then, and what stands in the stream is its size (8) and the number
+ * of the area (8); flag MF_MSG_FD as well says that the area's descriptor goes along.
  *
  *   HELLO    agent -> master, first   body: struct mf_msg_hello, packed field by field
  *   INIT     master -> agent, second  body: the pool's init for the runner
@@ -35,12 +36,13 @@
 #include "buf.h"
 #include "err.h"
 
-#define MF_MSG_VERSION 1
-#define MF_MSG_HEAD 16                                /* bytes of length, kind, flags, zero, id */
-#define MF_MSG_INLINE ((size_t)256 * 1024)            /* longer bodies go beside the stream where that is possible */
-#define MF_MSG_MAX ((uint64_t)1 << 40)                /* bytes of a body beside the stream */
-#define MF_MSG_MAX_INLINE ((size_t)0xfffffff0 - 16)   /* bytes of a body in the stream */
-#define MF_MSG_MAX_HELLO 256                          /* bytes of the first frame */
+#define MF_MSG_VERSION     1
+#define MF_MSG_HEAD        16                        /* bytes of length, kind, flags, zero, id */
+#define MF_MSG_INLINE      ((size_t)256 * 1024)      /* longer bodies go beside the stream where that is possible */
+#define MF_MSG_MAX         ((uint64_t)1 << 40)       /* bytes of a body beside the stream */
+#define MF_MSG_BESIDE_BODY 16                        /* bytes in the stream for it */
+#define MF_MSG_MAX_INLINE  ((size_t)0xfffffff0 - 16) /* bytes of a body in the stream */
+#define MF_MSG_MAX_HELLO   256                       /* bytes of the first frame */
 
 enum mf_msg_kind {
     MF_MSG_HELLO = 1,
@@ -62,7 +64,8 @@ enum mf_msg_kind {
 };
 
 enum mf_msg_flag {
-    MF_MSG_FD = 1
+    MF_MSG_FD = 1,
+    MF_MSG_BESIDE = 2,
 };
 
 /* A frame's head, unpacked. */
@@ -72,7 +75,9 @@ struct mf_msg_head {
     uint64_t id;
 };
 
-/* What an agent says of itself. Fixed size on the wire; magic and version come first for ever. */
+/* What an agent says of itself. Fixed size on the wire. Magic, version and program come first for ever, so that each
+ * version can name the other; unpacking another version's fills in these two and leaves the rest zero. Texts that do
+ * not fit are cut; bytes in them that are no printable ASCII arrive as '?'. */
 struct mf_msg_hello {
     uint32_t version;        /* MF_MSG_VERSION */
     uint32_t lua_version;    /* 504 */
@@ -87,7 +92,7 @@ struct mf_msg_hello {
 /* Packs a head for a body of length bytes. */
 void mf_msg_pack_head(unsigned char out[MF_MSG_HEAD], const struct mf_msg_head *head);
 
-/* Unpacks and checks one. MF_OK, or MF_EINVAL and a fault in words ("unknown message kind 77"). */
+/* Unpacks and checks one; length is that of what stands in the stream. MF_OK, or MF_EINVAL and a fault in words ("unknown message kind 77"). */
 enum mf_err mf_msg_unpack_head(const unsigned char in[MF_MSG_HEAD], struct mf_msg_head *head, struct mf_fault *fault);
 
 bool mf_msg_pack_hello(struct mf_buf *out, const struct mf_msg_hello *hello);
@@ -113,6 +118,43 @@ enum mf_err mf_msg_unpack_task(const void *body, size_t n, struct mf_msg_task *t
 bool mf_msg_pack_task(struct mf_buf *out, const struct mf_msg_task *task); /* task->deps: packed by mf_msg_pack_dep */
 bool mf_msg_pack_dep(struct mf_buf *out, const void *bytes, size_t n);
 bool mf_msg_next_dep(struct mf_msg_part *rest, struct mf_msg_part *dep); /* false at the end; lengths were checked */
+
+/* The same in two steps, so that args need not be copied: the head, then the args' bytes, then those of deps. */
+#define MF_MSG_TASK_HEAD 37
+void mf_msg_pack_task_head(unsigned char out[MF_MSG_TASK_HEAD], const struct mf_msg_task *task);
+
+/* The heads of bodies that end in bytes; send them as parts: head, bytes. What is unpacked points into the body. */
+#define MF_MSG_RESULT_HEAD 9
+struct mf_msg_result {
+    uint8_t outcome;
+    uint64_t nanoseconds;
+    struct mf_msg_part bytes; /* not packed */
+};
+void mf_msg_pack_result_head(unsigned char out[MF_MSG_RESULT_HEAD], const struct mf_msg_result *result);
+enum mf_err mf_msg_unpack_result(const void *body, size_t n, struct mf_msg_result *result, struct mf_fault *fault);
+
+#define MF_MSG_PROGRESS_HEAD 8
+struct mf_msg_progress {
+    double fraction; /* anything, NaN too */
+    struct mf_msg_part text;
+};
+void mf_msg_pack_progress_head(unsigned char out[MF_MSG_PROGRESS_HEAD], double fraction);
+enum mf_err mf_msg_unpack_progress(const void *body, size_t n, struct mf_msg_progress *progress,
+                                   struct mf_fault *fault);
+
+struct mf_msg_output { /* its head is the one byte of the stream */
+    uint8_t stream;
+    struct mf_msg_part bytes;
+};
+enum mf_err mf_msg_unpack_output(const void *body, size_t n, struct mf_msg_output *output, struct mf_fault *fault);
+
+#define MF_MSG_MODULE_HEAD 5
+struct mf_msg_module {
+    bool found;
+    struct mf_msg_part name, source;
+};
+void mf_msg_pack_module_head(unsigned char out[MF_MSG_MODULE_HEAD], bool found, size_t name_length);
+enum mf_err mf_msg_unpack_module(const void *body, size_t n, struct mf_msg_module *module, struct mf_fault *fault);
 
 /* Integers on the wire. */
 void mf_msg_put64(unsigned char *out, uint64_t n);

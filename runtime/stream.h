@@ -1,5 +1,6 @@
 /* A byte stream to a peer, whatever carries it: a const table of functions and the struct that embeds this one. Streams
- * never block; framing, queues and partial transfers are the link's business (link.h). */
+ * never block, raise no SIGPIPE and hide EINTR; framing, queues and partial transfers are the link's business (link.h).
+ * A stream belongs to one thread at a time. */
 #ifndef MF_STREAM_H
 #define MF_STREAM_H
 
@@ -23,7 +24,7 @@ struct mf_stream_table {
      * with the first byte (only if passes_fds; the caller still owns it afterwards). */
     ssize_t (*write)(struct mf_stream_end *s, const struct iovec *pieces, int n, int fd);
 
-    /* The descriptor to watch, and whether reading or writing waits for it. */
+    /* The descriptor to watch, for reading and for writing. */
     int (*fd)(const struct mf_stream_end *s);
 
     /* Why the stream ended, in words: "closed by the peer", "Connection reset by peer". Never NULL. */
@@ -33,14 +34,18 @@ struct mf_stream_table {
     void (*close)(struct mf_stream_end *s);
 
     bool passes_fds;
+    bool tells_again; /* while anything is left to read, fd polls readable: the stream itself holds nothing back. A
+                         reader may then stop after a short read and wait, which saves a call. */
 };
 
 struct mf_stream_end {
     const struct mf_stream_table *table;
 };
 
-/* A stream over a connected socket or a pair of pipes' end; takes fd over on success. in a test build
- * (MF_TEST_READ_MAX bytes in the environment variable of that name) it reads that few bytes at a time. */
+/* A stream over a connected socket, or over one end of a pipe (which then only reads or only writes); takes fd over on
+ * success and makes it non-blocking and close-on-exec. NULL and a fault when memory is out or fd is no such thing; fd is
+ * still the caller's then. Built with -DMF_TEST_HOOKS, it reads at most as many bytes at a time as the environment
+ * variable MF_TEST_READ_MAX says. */
 struct mf_stream_end *mf_stream_fd_new(int fd, struct mf_fault *fault);
 
 #endif

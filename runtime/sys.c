@@ -18,8 +18,8 @@
 #include <sys/random.h>
 #endif
 
-#define NS 1000000000ull
-#define SEM_SLICE NS             /* a semaphore sleeps on the wall clock: look at the monotonic one this often */
+#define NS                   1000000000ull
+#define SEM_SLICE            NS  /* a semaphore sleeps on the wall clock: look at the monotonic one this often */
 #define SPIN_TURNS_PER_YIELD 64u /* pauses between two calls of the scheduler */
 
 uint64_t mf_sys_now(void)
@@ -228,8 +228,8 @@ void mf_sys_spin(unsigned turn)
 
 static _Thread_local struct mf_sys_interrupt *volatile interrupts; /* innermost first */
 static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
-static bool installed;                /* under install_lock */
-static struct sigaction earlier;      /* written before the handler can run, then only read */
+static bool installed;           /* under install_lock */
+static struct sigaction earlier; /* written before the handler can run, then only read */
 
 void mf_sys_interrupt_push(struct mf_sys_interrupt *entry)
 {
@@ -337,54 +337,36 @@ enum mf_err mf_sys_thread_start(pthread_t *thread, size_t stack, void *(*fn)(voi
 
 /* --- Streams --------------------------------------------------------------------------------------------------- */
 
-struct sink {
-    void (*write)(void *arg, const char *bytes, size_t n);
-    void *arg;
-};
-
-static int sink_close(void *cookie)
-{
-    free(cookie);
-    return 0;
-}
-
 #ifdef __GLIBC__
 static ssize_t sink_write(void *cookie, const char *bytes, size_t n)
 {
-    struct sink *s = cookie;
+    struct mf_sys_sink *s = cookie;
     s->write(s->arg, bytes, n);
     return (ssize_t)n;
 }
 
-static FILE *sink_open(struct sink *s)
+static FILE *sink_open(struct mf_sys_sink *s)
 {
-    return fopencookie(s, "w", (cookie_io_functions_t){.write = sink_write, .close = sink_close});
+    return fopencookie(s, "w", (cookie_io_functions_t){.write = sink_write});
 }
 #else
 static int sink_write(void *cookie, const char *bytes, int n)
 {
-    struct sink *s = cookie;
+    struct mf_sys_sink *s = cookie;
     s->write(s->arg, bytes, (size_t)n);
     return n;
 }
 
-static FILE *sink_open(struct sink *s)
+static FILE *sink_open(struct mf_sys_sink *s)
 {
-    return funopen(s, NULL, sink_write, NULL, sink_close);
+    return funopen(s, NULL, sink_write, NULL, NULL);
 }
 #endif
 
-FILE *mf_sys_stream(void (*write)(void *arg, const char *bytes, size_t n), void *arg)
+FILE *mf_sys_stream(struct mf_sys_sink *sink)
 {
-    struct sink *s = malloc(sizeof *s);
-    if (!s)
-        return NULL;
-    *s = (struct sink){.write = write, .arg = arg};
-    FILE *f = sink_open(s);
-    if (!f) {
-        free(s);
-        return NULL;
-    }
-    setvbuf(f, NULL, _IONBF, 0);
+    FILE *f = sink_open(sink);
+    if (f)
+        setvbuf(f, NULL, _IONBF, 0);
     return f;
 }

@@ -81,7 +81,14 @@ bool mf_sys_interrupt_wanted(void);
 enum mf_err mf_sys_interrupt_ready(struct mf_fault *fault);
 void mf_sys_interrupt_thread(pthread_t thread);
 
-/* A C stream, unbuffered, whose writes call sink(arg, bytes, n). NULL with errno set when none can be made. */
-FILE *mf_sys_stream(void (*sink)(void *arg, const char *bytes, size_t n), void *arg);
+/* Where what is written to a stream goes. */
+struct mf_sys_sink {
+    void (*write)(void *arg, const char *bytes, size_t n);
+    void *arg;
+};
+
+/* A C stream, unbuffered, whose writes call sink->write; sink must outlive it. NULL with errno set when none can be
+ * made. */
+FILE *mf_sys_stream(struct mf_sys_sink *sink);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,8 +22,8 @@
 
 #include "sys.h"
 
-#define NS 1000000000ull
-#define NS_PER_MS 1000000ull
+#define NS          1000000000ull
+#define NS_PER_MS   1000000ull
 #define DESCRIPTORS 65536 /* looked at one by one where close_range is missing and there is no limit */
 
 #ifdef __linux__
@@ -48,6 +49,11 @@ int mf_sys_poll(struct pollfd *fds, size_t n, uint64_t deadline)
     return poll(fds, (nfds_t)n, left < 1000000 ? (int)left : 1000000);
 }
 #endif
+
+void mf_sys_yield(void)
+{
+    sched_yield();
+}
 
 /* --- Making descriptors ----------------------------------------------------------------------------------------- */
 

@@ -14,6 +14,9 @@
  * return 0 a little early where the system's clock for it is coarse. */
 int mf_sys_poll(struct pollfd *fds, size_t n, uint64_t deadline);
 
+/* Lets another process have the processor, for a loop that polls without sleeping. */
+void mf_sys_yield(void);
+
 /* Sets O_NONBLOCK and FD_CLOEXEC. */
 bool mf_sys_fd_prepare(int fd);
 
@@ -32,15 +35,15 @@ void mf_sys_event_close(int ends[2]);
 
 /* Anonymous memory behind a descriptor; -1 with ENOSYS where there is none. Its size can be sealed. */
 int mf_sys_memfd(const char *name);
-bool mf_sys_memfd_seal(int fd);         /* the size stays as it is for ever */
-bool mf_sys_memfd_sealed(int fd);       /* was that done? */
+bool mf_sys_memfd_seal(int fd);   /* the size stays as it is for ever */
+bool mf_sys_memfd_sealed(int fd); /* was that done? */
 
 /* A descriptor that polls readable when the child has ended; -1 where there is none. */
 int mf_sys_pidfd(pid_t pid);
 
 /* The following two are for a child between fork and exec: async-signal-safe. */
-void mf_sys_close_on_exec_from(int first);  /* marks first and all descriptors above it */
-bool mf_sys_die_with(pid_t parent);         /* SIGKILL when the thread that forked ends; false: it has ended already */
+void mf_sys_close_on_exec_from(int first); /* marks first and all descriptors above it */
+bool mf_sys_die_with(pid_t parent);        /* SIGKILL when the thread that forked ends; false: it has ended already */
 
 /* The path of the running program, or of something that execs it; false when the system does not tell. */
 bool mf_sys_program(char *path, size_t n);

@@ -11,7 +11,7 @@ rng array share
 runner
 loop
 stream
-msg link
+msg area link
 launch
 future
 owner queue

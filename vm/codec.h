@@ -98,7 +98,4 @@ void mf_codec_open(lua_State *L);
 /* What package.loaded owns may have changed: the index of it is built anew at the next message. */
 void mf_codec_forget(lua_State *L);
 
-/* Replaces the global require by one that does the same and then calls mf_codec_forget. Before mf_codec_open. */
-void mf_codec_watch_require(lua_State *L);
-
 #endif

@@ -124,23 +124,6 @@ void mf_codec_open(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* The library's own require is the upvalue. */
-static int require_and_forget(lua_State *L)
-{
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    mf_codec_forget(L);
-    return lua_gettop(L);
-}
-
-void mf_codec_watch_require(lua_State *L)
-{
-    lua_getglobal(L, "require");
-    lua_pushcclosure(L, require_and_forget, 1);
-    lua_setglobal(L, "require");
-}
-
 void mf_codec_forget(lua_State *L)
 {
     mf_names_push(L)->current = false;

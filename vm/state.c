@@ -11,6 +11,7 @@
 #include "interrupt.h"
 #include "lib.h"
 #include "lib_codec.h"
+#include "require.h"
 #include "session.h"
 #include "stdlib.h"
 
@@ -68,7 +69,7 @@ void mf_state_open(lua_State *L, bool ignore_env)
     }
     luaL_openlibs(L);
     mf_interrupt_open(L);
-    mf_codec_watch_require(L);
+    mf_require_open(L);
     mf_state_preload(L);
 }
 
@@ -77,8 +78,8 @@ void mf_state_open_worker(lua_State *L, void (*replace)(lua_State *L, struct mf_
 {
     luaL_openlibs(L);
     mf_interrupt_open(L);
+    mf_require_open(L);
     replace(L, instance);
-    mf_codec_watch_require(L);
     mf_state_preload(L);
 }
 

@@ -1,0 +1,484 @@
+/* Design note: incoming bytes land in one buffer that is made once. Frames that fit are handed over where they lie, so
+ * a small frame costs no allocation; what is left of an unfinished one moves to the front. A longer body is collected in
+ * a buffer of its own that grows as bytes arrive, and becomes a blob. A body beside the stream is a blob from the start
+ * (area.h). A descriptor comes with the first byte of its frame, and all whole frames are handed over before the next
+ * read, so there is never more than one that waits for its frame.
+ *
+ * Outgoing frames are written at once if nothing waits; what the stream does not take is copied to out. Where a
+ * descriptor goes along, a note says at which byte of out; a write begins there and ends before the next note. */
+#define _GNU_SOURCE
+#include "link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "area.h"
+
+#define IN_SIZE  ((size_t)64 * 1024)
+#define READS    16                   /* in a row, so that one peer cannot keep the others waiting */
+#define PIECES   8                    /* parts that are written without a copy */
+#define NOTES    16                   /* descriptors that wait to be written */
+#define OUT_KEPT ((size_t)256 * 1024) /* of an empty out buffer */
+#define SHOWN    48                   /* bytes of what is not our protocol */
+
+struct note {
+    size_t at; /* in out */
+    int fd;
+};
+
+struct mf_link {
+    struct mf_stream_end *stream;
+    enum mf_err (*received)(void *arg, const struct mf_link_frame *frame);
+    void *arg;
+
+    unsigned char *in;
+    size_t in_len;
+    int fd; /* came along with a frame that is not whole yet, or -1 */
+    struct mf_msg_head large_head;
+    struct mf_buf large; /* the body of large_head */
+    bool in_large;
+    bool greeted;          /* a frame has been received */
+    size_t limit;          /* of the first frame's body */
+    struct mf_fault ended; /* code is not MF_OK: nothing is read any more */
+    struct mf_area_in in_areas;
+
+    struct mf_buf out;
+    size_t sent; /* bytes of out */
+    struct note notes[NOTES];
+    int nnotes;
+    bool gone; /* nothing can be written any more */
+    struct mf_area_out out_areas;
+};
+
+struct mf_link *mf_link_new(struct mf_stream_end *stream,
+                            enum mf_err (*received)(void *arg, const struct mf_link_frame *frame), void *arg,
+                            struct mf_fault *fault)
+{
+    struct mf_link *l = calloc(1, sizeof *l);
+    if (l)
+        l->in = malloc(IN_SIZE);
+    if (!l || !l->in) {
+        free(l);
+        mf_fault_set(fault, MF_ENOMEM, "out of memory while making a link");
+        return NULL;
+    }
+    l->stream = stream;
+    l->received = received;
+    l->arg = arg;
+    l->fd = -1;
+    l->limit = MF_MSG_MAX_INLINE;
+    return l;
+}
+
+static void drop_out(struct mf_link *l)
+{
+    for (int i = 0; i < l->nnotes; i++)
+        close(l->notes[i].fd);
+    l->nnotes = 0;
+    l->sent = 0;
+    mf_buf_release(&l->out);
+}
+
+void mf_link_free(struct mf_link *l)
+{
+    if (!l)
+        return;
+    drop_out(l);
+    mf_area_out_release(&l->out_areas);
+    mf_area_in_release(&l->in_areas);
+    mf_buf_release(&l->large);
+    if (l->fd >= 0)
+        close(l->fd);
+    l->stream->table->close(l->stream);
+    free(l->in);
+    free(l);
+}
+
+int mf_link_fd(const struct mf_link *l)
+{
+    return l->stream->table->fd(l->stream);
+}
+
+void mf_link_limit(struct mf_link *l, size_t limit)
+{
+    l->limit = limit;
+}
+
+/* --- Sending ---------------------------------------------------------------------------------------------------- */
+
+size_t mf_link_pending(const struct mf_link *l)
+{
+    return l->out.len - l->sent;
+}
+
+static enum mf_err give_up(struct mf_link *l)
+{
+    l->gone = true;
+    drop_out(l);
+    return MF_ECLOSED;
+}
+
+/* Keeps out short: forgets what was sent. */
+static void tidy_out(struct mf_link *l)
+{
+    size_t left = mf_link_pending(l);
+    if (left > 0 && l->sent < left)
+        return;
+    if (left > 0)
+        memmove(l->out.data, l->out.data + l->sent, left);
+    for (int i = 0; i < l->nnotes; i++)
+        l->notes[i].at -= l->sent;
+    l->out.len = left;
+    l->sent = 0;
+    if (left == 0 && l->out.cap > OUT_KEPT)
+        mf_buf_release(&l->out);
+}
+
+static void note_sent(struct mf_link *l)
+{
+    close(l->notes[0].fd);
+    l->nnotes--;
+    memmove(l->notes, l->notes + 1, sizeof l->notes[0] * (size_t)l->nnotes);
+}
+
+/* One write of what waits. > 0: there may be more to do; 0: not now, or all is written; -1: the peer is gone. */
+static ssize_t write_some(struct mf_link *l)
+{
+    bool noted = l->nnotes > 0 && l->notes[0].at == l->sent;
+    int next = noted ? 1 : 0;
+    size_t end = next < l->nnotes ? l->notes[next].at : l->out.len;
+    if (end == l->sent)
+        return 0;
+    struct iovec piece = {l->out.data + l->sent, end - l->sent};
+    ssize_t n = l->stream->table->write(l->stream, &piece, 1, noted ? l->notes[0].fd : -1);
+    if (n > 0 && noted)
+        note_sent(l);
+    if (n > 0)
+        l->sent += (size_t)n;
+    return n;
+}
+
+enum mf_err mf_link_flush(struct mf_link *l)
+{
+    ssize_t n;
+    if (l->gone)
+        return MF_ECLOSED;
+    do
+        n = write_some(l);
+    while (n > 0 && mf_link_pending(l) > 0);
+    if (n < 0)
+        return give_up(l);
+    tidy_out(l);
+    return MF_OK;
+}
+
+static bool add_up(const struct mf_msg_part *parts, int n, size_t *total)
+{
+    *total = 0;
+    for (int i = 0; i < n; i++) {
+        if (parts[i].n > SIZE_MAX / 2 - *total)
+            return false;
+        *total += parts[i].n;
+    }
+    return true;
+}
+
+/* There is room in out already, so the appends cannot fail. */
+static void append(struct mf_link *l, const struct mf_msg_head *head, const struct mf_msg_part *parts, int n)
+{
+    unsigned char bytes[MF_MSG_HEAD];
+    mf_msg_pack_head(bytes, head);
+    mf_buf_append(&l->out, bytes, sizeof bytes);
+    for (int i = 0; i < n; i++)
+        mf_buf_append(&l->out, parts[i].bytes, parts[i].n);
+}
+
+/* Queues a frame whose body goes beside the stream. False: it must go in the stream. Room is there. */
+static bool queue_beside(struct mf_link *l, struct mf_msg_head head, const struct mf_msg_part *parts, int n)
+{
+    unsigned char body[MF_MSG_BESIDE_BODY];
+    const struct mf_msg_part part = {body, sizeof body};
+    int fd;
+    if (!l->stream->table->passes_fds || l->nnotes == NOTES)
+        return false;
+    int number = mf_area_put(&l->out_areas, parts, n, (size_t)head.length, &fd);
+    if (number < 0)
+        return false;
+    mf_msg_put64(body, head.length);
+    mf_msg_put64(body + 8, (uint64_t)number);
+    head.length = sizeof body;
+    head.flags = MF_MSG_BESIDE;
+    if (fd >= 0) {
+        head.flags |= MF_MSG_FD;
+        l->notes[l->nnotes++] = (struct note){l->out.len, fd};
+    }
+    append(l, &head, &part, 1);
+    return true;
+}
+
+enum mf_err mf_link_queue(struct mf_link *l, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts, int n)
+{
+    struct mf_msg_head head = {.kind = (uint8_t)kind, .id = id};
+    size_t total;
+    if (l->gone)
+        return MF_ECLOSED;
+    if (!add_up(parts, n, &total))
+        return MF_ELIMIT;
+    head.length = total;
+    if (total > MF_MSG_INLINE) {
+        if (!mf_buf_reserve(&l->out, MF_MSG_HEAD + MF_MSG_BESIDE_BODY))
+            return MF_ENOMEM;
+        if (queue_beside(l, head, parts, n))
+            return MF_OK;
+    }
+    if (total > MF_MSG_MAX_INLINE)
+        return MF_ELIMIT;
+    if (!mf_buf_reserve(&l->out, MF_MSG_HEAD + total))
+        return MF_ENOMEM;
+    append(l, &head, parts, n);
+    return MF_OK;
+}
+
+/* Appends what follows the first skip bytes of the pieces; room is there. */
+static void append_rest(struct mf_link *l, const struct iovec *pieces, int n, size_t skip)
+{
+    for (int i = 0; i < n; i++) {
+        size_t done = skip < pieces[i].iov_len ? skip : pieces[i].iov_len;
+        skip -= done;
+        mf_buf_append(&l->out, (const char *)pieces[i].iov_base + done, pieces[i].iov_len - done);
+    }
+}
+
+/* Writes a frame straight from its parts; only what the stream does not take is copied. Nothing else waits. */
+static enum mf_err send_straight(struct mf_link *l, const struct mf_msg_head *head, const struct mf_msg_part *parts,
+                                 int n)
+{
+    unsigned char bytes[MF_MSG_HEAD];
+    struct iovec pieces[PIECES + 1];
+    if (!mf_buf_reserve(&l->out, MF_MSG_HEAD + (size_t)head->length))
+        return MF_ENOMEM;
+    mf_msg_pack_head(bytes, head);
+    pieces[0] = (struct iovec){bytes, sizeof bytes};
+    for (int i = 0; i < n; i++)
+        pieces[i + 1] = (struct iovec){(void *)(uintptr_t)parts[i].bytes, parts[i].n};
+    ssize_t sent = l->stream->table->write(l->stream, pieces, n + 1, -1);
+    if (sent < 0)
+        return give_up(l);
+    if ((size_t)sent == MF_MSG_HEAD + head->length) {
+        tidy_out(l);
+        return MF_OK;
+    }
+    append_rest(l, pieces, n + 1, (size_t)sent);
+    return MF_OK;
+}
+
+enum mf_err mf_link_send(struct mf_link *l, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts, int n)
+{
+    size_t total;
+    if (!l->gone && n <= PIECES && mf_link_pending(l) == 0 && add_up(parts, n, &total) && total <= MF_MSG_INLINE) {
+        struct mf_msg_head head = {.length = total, .kind = (uint8_t)kind, .id = id};
+        return send_straight(l, &head, parts, n);
+    }
+    enum mf_err e = mf_link_queue(l, kind, id, parts, n);
+    return e == MF_OK ? mf_link_flush(l) : e;
+}
+
+/* --- Receiving -------------------------------------------------------------------------------------------------- */
+
+/* Nothing is read after this. */
+static enum mf_err end(struct mf_link *l, enum mf_err code, const char *text)
+{
+    return mf_fault_set(&l->ended, code, "%s", text);
+}
+
+/* The beginning of what came, with everything but plain text escaped. */
+static void show(char *out, size_t n, const unsigned char *bytes, size_t len)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < len && i < SHOWN && at + 5 < n; i++) {
+        bool plain = bytes[i] >= ' ' && bytes[i] < 127 && bytes[i] != '"' && bytes[i] != '\\';
+        at += (size_t)snprintf(out + at, n - at, plain ? "%c" : bytes[i] == '\n' ? "\\n" : "\\x%02x", bytes[i]);
+    }
+    out[at] = '\0';
+}
+
+static enum mf_err end_strange(struct mf_link *l)
+{
+    char text[SHOWN * 4 + 8];
+    show(text, sizeof text, l->in, l->in_len);
+    return mf_fault_set(&l->ended, MF_EINVAL, "not Moonfleet's protocol; it begins with \"%s\"", text);
+}
+
+static enum mf_err hand_over(struct mf_link *l, const struct mf_link_frame *frame)
+{
+    l->greeted = true;
+    enum mf_err e = l->received(l->arg, frame);
+    if (e != MF_OK)
+        mf_fault_set(&l->ended, e, "a %s message was refused: %s", mf_msg_name(frame->head.kind), mf_err_text(e));
+    return e;
+}
+
+static enum mf_err hand_over_blob(struct mf_link *l, struct mf_msg_head head, struct mf_blob *blob)
+{
+    head.length = blob->len;
+    head.flags = 0;
+    enum mf_err e = hand_over(l, &(struct mf_link_frame){.head = head, .body = blob->data, .blob = blob});
+    mf_blob_unref(blob);
+    return e;
+}
+
+static enum mf_err receive_beside(struct mf_link *l, const struct mf_msg_head *head, const unsigned char *body)
+{
+    int fd = -1;
+    if (head->flags & MF_MSG_FD) {
+        fd = l->fd;
+        l->fd = -1;
+        if (fd < 0)
+            return end(l, MF_EINVAL, "a message without its descriptor (are too many files open?)");
+    }
+    struct mf_blob *blob = mf_area_take(&l->in_areas, mf_msg_get64(body + 8), mf_msg_get64(body), fd, &l->ended);
+    return blob ? hand_over_blob(l, *head, blob) : l->ended.code;
+}
+
+/* A body that does not fit into the buffer: goes on with its own. */
+static enum mf_err begin_large(struct mf_link *l, const struct mf_msg_head *head, const unsigned char *body, size_t n)
+{
+    l->large_head = *head;
+    l->in_large = true;
+    l->large.len = 0;
+    return mf_buf_append(&l->large, body, n) ? MF_OK : end(l, MF_ENOMEM, "out of memory while receiving a message");
+}
+
+static enum mf_err finish_large(struct mf_link *l)
+{
+    l->in_large = false;
+    struct mf_blob *blob = mf_buf_freeze(&l->large);
+    if (!blob)
+        return end(l, MF_ENOMEM, "out of memory while receiving a message");
+    return hand_over_blob(l, l->large_head, blob);
+}
+
+/* Reads the head at bytes; checks that such a frame is allowed now. */
+static enum mf_err read_head(struct mf_link *l, const unsigned char *bytes, struct mf_msg_head *head)
+{
+    enum mf_err e = mf_msg_unpack_head(bytes, head, &l->ended);
+    if (e == MF_OK && (l->greeted || (head->length <= l->limit && head->flags == 0)))
+        return MF_OK;
+    return l->greeted ? e : end_strange(l);
+}
+
+/* Takes what frame there is out of the n bytes: how many of them it took, 0 if it is not whole. */
+static enum mf_err take_frame(struct mf_link *l, const unsigned char *bytes, size_t n, size_t *taken)
+{
+    struct mf_msg_head head;
+    *taken = 0;
+    if (n < MF_MSG_HEAD)
+        return MF_OK;
+    enum mf_err e = read_head(l, bytes, &head);
+    if (e != MF_OK)
+        return e;
+    const unsigned char *body = bytes + MF_MSG_HEAD;
+    n -= MF_MSG_HEAD;
+    if (head.length > IN_SIZE - MF_MSG_HEAD) {
+        *taken = MF_MSG_HEAD + n;
+        return begin_large(l, &head, body, n);
+    }
+    if (n < head.length)
+        return MF_OK;
+    *taken = MF_MSG_HEAD + (size_t)head.length;
+    if (head.flags)
+        return receive_beside(l, &head, body);
+    return hand_over(l, &(struct mf_link_frame){.head = head, .body = body});
+}
+
+static enum mf_err take_frames(struct mf_link *l)
+{
+    size_t at = 0, taken;
+    do {
+        enum mf_err e = take_frame(l, l->in + at, l->in_len - at, &taken);
+        if (e != MF_OK)
+            return e;
+        at += taken;
+    } while (taken > 0 && at < l->in_len);
+    l->in_len -= at;
+    if (l->in_len > 0 && at > 0)
+        memmove(l->in, l->in + at, l->in_len);
+    if (l->fd >= 0 && l->in_len == 0)
+        return end(l, MF_EINVAL, "a descriptor that belongs to no message");
+    return MF_OK;
+}
+
+static enum mf_err end_of_stream(struct mf_link *l)
+{
+    const char *why = l->stream->table->last_error(l->stream);
+    if (l->in_len == 0 && !l->in_large)
+        return end(l, MF_ECLOSED, why);
+    if (!l->greeted)
+        return end_strange(l);
+    return mf_fault_set(&l->ended, MF_ELOST, "truncated: the connection ended inside a message (%s)", why);
+}
+
+/* Keeps a descriptor that came along until its frame is whole. */
+static enum mf_err keep_fd(struct mf_link *l, int fd)
+{
+    if (fd < 0)
+        return MF_OK;
+    if (l->fd < 0 && !l->in_large) {
+        l->fd = fd;
+        return MF_OK;
+    }
+    close(fd);
+    return end(l, MF_EINVAL, "a descriptor that belongs to no message");
+}
+
+/* One read of up to n bytes; *got as from the stream, *more: it makes sense to read again at once. */
+static enum mf_err read_once(struct mf_link *l, void *bytes, size_t n, size_t *got, bool *more)
+{
+    int fd = -1;
+    ssize_t r = l->stream->table->read(l->stream, bytes, n, &fd);
+    if (r < 0)
+        return end_of_stream(l);
+    *got = (size_t)r;
+    *more = r > 0 && ((size_t)r == n || fd >= 0 || !l->stream->table->tells_again);
+    return keep_fd(l, fd);
+}
+
+static enum mf_err read_small(struct mf_link *l, bool *more)
+{
+    size_t got = 0;
+    enum mf_err e = read_once(l, l->in + l->in_len, IN_SIZE - l->in_len, &got, more);
+    if (e != MF_OK || got == 0)
+        return e;
+    l->in_len += got;
+    return take_frames(l);
+}
+
+static enum mf_err read_large(struct mf_link *l, bool *more)
+{
+    size_t left = (size_t)l->large_head.length - l->large.len, got = 0;
+    size_t want = l->large.len > IN_SIZE ? l->large.len : IN_SIZE; /* doubles what has come */
+    if (want > left)
+        want = left;
+    if (!mf_buf_reserve(&l->large, want))
+        return end(l, MF_ENOMEM, "out of memory while receiving a message");
+    enum mf_err e = read_once(l, l->large.data + l->large.len, want, &got, more);
+    l->large.len += got;
+    return e == MF_OK && got == left ? finish_large(l) : e;
+}
+
+enum mf_err mf_link_read(struct mf_link *l, struct mf_fault *fault)
+{
+    bool more = true;
+    for (int i = 0; i < READS && more && l->ended.code == MF_OK; i++) {
+        if (l->in_large)
+            read_large(l, &more);
+        else
+            read_small(l, &more);
+    }
+    if (l->ended.code == MF_OK)
+        return MF_OK;
+    return mf_fault_set(fault, l->ended.code, "%s", l->ended.text);
+}

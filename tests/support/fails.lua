@@ -1,0 +1,29 @@
+-- Lets calls of the program under test fail; see fails.c.
+--
+--     local shim = fails.build(folder)          -- nil, reason when this program cannot be run with it
+--     program.run(args, { env = { LD_PRELOAD = shim, FAILS = "malloc 17 1" } })
+local program = require("tests.support.program")
+
+local fails = {}
+
+-- Is the program built with a sanitizer, which replaces the same functions and changes what memory is used?
+function fails.sanitized()
+    local ok = os.execute("grep -q -e __asan_init -e __tsan_init " .. program.quote(program.path))
+    return ok == true
+end
+
+-- Compiles the library into folder; its path.
+function fails.build(folder)
+    if fails.sanitized() then
+        return nil, "a sanitizer replaces the same functions"
+    end
+    local shim = folder .. "/fails.so"
+    local r = program.shell(("exec %s -std=gnu11 -O1 -Wall -Wextra -shared -fPIC -o %s tests/support/fails.c -ldl"):format(
+        os.getenv("CC") or "cc", program.quote(shim)))
+    if r.code ~= 0 then
+        return nil, r.err
+    end
+    return shim
+end
+
+return fails
