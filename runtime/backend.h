@@ -9,6 +9,7 @@
 
 #include "err.h"
 
+struct mf_future;
 struct mf_pool;
 struct mf_worker;
 
@@ -22,12 +23,15 @@ struct mf_backend {
      * at all; the caller then fails what is queued. */
     enum mf_err (*feed)(struct mf_pool *pool, struct mf_fault *fault);
 
-    /* Tasks are queued for longer than feed expected when it put off waking a worker. NULL if feed never does. */
+    /* Tasks are queued or sent ahead for longer than feed expected. NULL if feed has no expectations. */
     void (*overdue)(struct mf_pool *pool);
 
     /* Runs what is queued on the calling (the owner's) thread, until the queue is empty. Lock held on entry and
      * exit, not while a task runs. NULL for asynchronous backends. */
     void (*turn)(struct mf_pool *pool);
+
+    /* f, which is SENT, is about to be cancelled: its agent need not start it. NULL where nothing is sent ahead. */
+    void (*withdraw)(struct mf_pool *pool, struct mf_future *f);
 
     /* Asks the worker to stop its task soon; its result is not wanted any more. May not block. */
     void (*interrupt)(struct mf_worker *worker);
@@ -50,5 +54,6 @@ const char *mf_backend_name(int i);
 
 extern const struct mf_backend mf_backend_sequential;
 extern const struct mf_backend mf_backend_threads;
+extern const struct mf_backend mf_backend_processes;
 
 #endif

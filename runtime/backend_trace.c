@@ -7,7 +7,7 @@
 #include "log.h"
 #include "pool.h"
 
-static const struct mf_backend *const real[] = {&mf_backend_sequential, &mf_backend_threads};
+static const struct mf_backend *const real[] = {&mf_backend_sequential, &mf_backend_threads, &mf_backend_processes};
 
 static const struct mf_backend *real_of(const struct mf_pool *pool)
 {
@@ -35,6 +35,12 @@ static void trace_turn(struct mf_pool *pool)
 {
     mf_log(MF_LOG_BACKEND, "%s: turn, %zu pending", pool->backend->name, atomic_load(&pool->queue.pending));
     real_of(pool)->turn(pool);
+}
+
+static void trace_withdraw(struct mf_pool *pool, struct mf_future *f)
+{
+    mf_log(MF_LOG_BACKEND, "%s: withdraw future %llu", pool->backend->name, (unsigned long long)f->id);
+    real_of(pool)->withdraw(pool, f);
 }
 
 static void trace_interrupt(struct mf_worker *worker)
@@ -77,6 +83,17 @@ static const struct mf_backend twins[] = {
         .asynchronous = true,
         .feed = trace_feed,
         .overdue = trace_overdue,
+        .interrupt = trace_interrupt,
+        .abandon = trace_abandon,
+        .leave = trace_leave,
+        .join = trace_join,
+    },
+    {
+        .name = "processes",
+        .asynchronous = true,
+        .feed = trace_feed,
+        .overdue = trace_overdue,
+        .withdraw = trace_withdraw,
         .interrupt = trace_interrupt,
         .abandon = trace_abandon,
         .leave = trace_leave,

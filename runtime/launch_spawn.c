@@ -226,13 +226,13 @@ enum mf_err mf_launch_spawn(const char *const argv[], bool capture_stderr, struc
     return MF_OK;
 }
 
-struct mf_launch_end mf_launch_reap(pid_t pid)
+static struct mf_launch_end collect(pid_t pid, int options)
 {
     struct mf_launch_end end = {0};
     int status = 0;
     pid_t got;
     do
-        got = waitpid(pid, &status, WNOHANG);
+        got = waitpid(pid, &status, options);
     while (got < 0 && errno == EINTR);
     if (got == 0)
         return end;
@@ -244,6 +244,16 @@ struct mf_launch_end mf_launch_reap(pid_t pid)
     else
         end.exit_code = WEXITSTATUS(status);
     return end;
+}
+
+struct mf_launch_end mf_launch_reap(pid_t pid)
+{
+    return collect(pid, WNOHANG);
+}
+
+struct mf_launch_end mf_launch_wait(pid_t pid)
+{
+    return collect(pid, 0);
 }
 
 static const char *signal_name(int signal)

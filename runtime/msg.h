@@ -16,7 +16,8 @@
  *                                                      dependencies 4, length of args 8, args, then each dependency's
  *                                                      length 8 and bytes
  *   CANCEL   master -> agent   id: task
- *   STARTED  agent -> master   id: task          only when asked for by the hello's flags
+ *   RECALL   master -> agent   id: task          give it back if it has not been started; answered by a RESULT with
+ *                                                      outcome 2 (MF_MSG_RECALLED) and nothing else, or by its own
  *   OUTPUT   agent -> master   id: task          body: stream 1, bytes
  *   PROGRESS agent -> master   id: task          body: fraction 8 (IEEE double), text
  *   RESULT   agent -> master   id: task          body: outcome 1, nanoseconds it ran 8, bytes
@@ -51,7 +52,7 @@ enum mf_msg_kind {
     MF_MSG_FORGET,
     MF_MSG_TASK,
     MF_MSG_CANCEL,
-    MF_MSG_STARTED,
+    MF_MSG_RECALL,
     MF_MSG_OUTPUT,
     MF_MSG_PROGRESS,
     MF_MSG_RESULT,
@@ -62,6 +63,8 @@ enum mf_msg_kind {
     MF_MSG_BYE,
     MF_MSG_KINDS
 };
+
+#define MF_MSG_RECALLED 2 /* in the place of a result's outcome: cancelled or recalled before it was started */
 
 enum mf_msg_flag {
     MF_MSG_FD = 1,

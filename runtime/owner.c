@@ -30,6 +30,7 @@ struct mf_owner *mf_owner_new(const struct mf_runner *runner, void *context, uin
         free(o);
         return NULL;
     }
+    o->thread = pthread_self();
     o->runner = runner;
     o->context = context;
     o->on_alarm = on_alarm;
@@ -47,6 +48,7 @@ void mf_owner_unref(struct mf_owner *o)
 {
     if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
         return;
+    mf_loop_free(o->loop);
     sem_destroy(&o->wake);
     pthread_cond_destroy(&o->alarm_changed);
     pthread_mutex_destroy(&o->output_lock);
@@ -87,6 +89,8 @@ static void wake_action(void *arg)
 {
     struct mf_owner *o = arg;
     atomic_store(&o->interrupted, true);
+    if (o->loop)
+        mf_loop_wake(o->loop);
     sem_post(&o->wake);
 }
 
@@ -111,15 +115,20 @@ static bool spin(struct mf_owner *o, uint64_t deadline)
     }
 }
 
-enum mf_err mf_owner_sleep(struct mf_owner *o, uint64_t deadline)
+/* With links to agents, the owner waits by turning the loop, so that a result has no thread to pass through. */
+static bool sleep_in_loop(struct mf_owner *o, uint64_t deadline)
 {
-    struct mf_sys_interrupt entry = {.action = wake_action, .arg = o};
+    enum mf_err e = MF_OK;
+    o->turns = true;
+    while (!done(o) && e == MF_OK)
+        e = mf_loop_turn(o->loop, deadline, SPIN_NS);
+    o->turns = false;
+    return e != MF_ETIMEDOUT;
+}
+
+static bool sleep_on_semaphore(struct mf_owner *o, uint64_t deadline)
+{
     bool woken = true;
-    atomic_store(&o->interrupted, false);
-    atomic_store(&o->nudged, false);
-    mf_sys_interrupt_push(&entry);
-    if (mf_sys_interrupt_wanted()) /* the signal may have come before the push */
-        atomic_store(&o->interrupted, true);
     pthread_mutex_unlock(&o->lock);
     bool finished = spin(o, deadline);
     pthread_mutex_lock(&o->lock);
@@ -130,6 +139,18 @@ enum mf_err mf_owner_sleep(struct mf_owner *o, uint64_t deadline)
         pthread_mutex_lock(&o->lock);
         o->sleeping = false;
     }
+    return woken;
+}
+
+enum mf_err mf_owner_sleep(struct mf_owner *o, uint64_t deadline)
+{
+    struct mf_sys_interrupt entry = {.action = wake_action, .arg = o};
+    atomic_store(&o->interrupted, false);
+    atomic_store(&o->nudged, false);
+    mf_sys_interrupt_push(&entry);
+    if (mf_sys_interrupt_wanted()) /* the signal may have come before the push */
+        atomic_store(&o->interrupted, true);
+    bool woken = o->loop && !mf_loop_empty(o->loop) ? sleep_in_loop(o, deadline) : sleep_on_semaphore(o, deadline);
     while (sem_trywait(&o->wake) == 0) { /* a post that came while we were waking up */
     }
     mf_sys_interrupt_pop(&entry);
@@ -138,9 +159,18 @@ enum mf_err mf_owner_sleep(struct mf_owner *o, uint64_t deadline)
     return woken || atomic_load(&o->watch_left) == 0 || mf_sys_now() < deadline ? MF_OK : MF_ETIMEDOUT;
 }
 
+struct mf_loop *mf_owner_loop(struct mf_owner *o, struct mf_fault *fault)
+{
+    if (!o->loop)
+        o->loop = mf_loop_new(&o->lock, fault);
+    return o->loop;
+}
+
 void mf_owner_nudge(struct mf_owner *o)
 {
     atomic_store_explicit(&o->nudged, true, memory_order_relaxed);
+    if (o->turns && !pthread_equal(pthread_self(), o->thread))
+        mf_loop_wake(o->loop);
     if (!o->sleeping)
         return;
     o->sleeping = false; /* one post is enough */

@@ -15,6 +15,7 @@
 #include "err.h"
 #include "future.h"
 #include "list.h"
+#include "loop.h"
 #include "runner.h"
 
 struct mf_owner {
@@ -30,6 +31,9 @@ struct mf_owner {
     atomic_bool nudged;       /* see mf_owner_nudge */
     bool wants_room;          /* the owner waits until a queue is shorter */
     atomic_size_t watch_left; /* futures that must be resolved before the owner goes on */
+    pthread_t thread;         /* the owner's */
+    struct mf_loop *loop;     /* of the links to agents; NULL while there are none */
+    bool turns;               /* the owner's own thread turns the loop */
     atomic_bool untidy;       /* something was let go of by a finalizer, or a worker has left */
     bool closing;
     uint64_t next_id;
@@ -56,6 +60,9 @@ void mf_owner_unwatch(struct mf_owner *owner, struct mf_future *const *futures, 
 /* Until watch_left is 0: spins, then sleeps. Returns MF_OK, MF_ETIMEDOUT, MF_EINTR, or MF_OK early when the owner was
  * nudged; the caller looks at watch_left. Lock held on entry and exit, not while it waits. */
 enum mf_err mf_owner_sleep(struct mf_owner *owner, uint64_t deadline);
+
+/* The owner's loop, made at the first call; NULL and a fault when that is impossible. Lock held. */
+struct mf_loop *mf_owner_loop(struct mf_owner *owner, struct mf_fault *fault);
 
 /* Wakes the owner if it sleeps: there is something to do for it. Lock held. */
 void mf_owner_nudge(struct mf_owner *owner);

@@ -51,6 +51,8 @@ struct mf_pool *mf_pool_new(struct mf_owner *owner, const struct mf_backend *bac
     pool->size = options->workers;
     pool->cores = mf_sys_cores();
     pool->init = options->init;
+    pool->module_path = options->module_path ? strdup(options->module_path) : NULL;
+    pool->program = options->program ? strdup(options->program) : NULL;
     pool->grace = options->grace < 0 ? MF_POOL_GRACE : mf_sys_span(options->grace);
     pool->queue_bytes = options->queue_bytes ? options->queue_bytes : MF_POOL_QUEUE_BYTES;
     return pool;
@@ -73,6 +75,9 @@ void mf_pool_unref(struct mf_pool *pool)
     }
     free(pool->setups);
     mf_blob_unref(pool->init);
+    mf_codes_release(&pool->codes);
+    free(pool->module_path);
+    free(pool->program);
     pthread_cond_destroy(&pool->gone);
     free(pool->workers);
     free(pool);
@@ -93,32 +98,43 @@ static void emit_live(struct mf_worker *w, enum mf_stream stream, const void *by
     pthread_mutex_unlock(&owner->output_lock);
 }
 
+void mf_pool_print(struct mf_worker *w, struct mf_future *f, enum mf_stream stream, const void *bytes, size_t n)
+{
+    struct mf_owner *owner = w->pool->owner;
+    if (f->output == MF_OUTPUT_RELAY)
+        mf_future_print(f, stream, bytes, n);
+    if (f->output != MF_OUTPUT_LIVE)
+        return;
+    pthread_mutex_unlock(&owner->lock);
+    emit_live(w, stream, bytes, n);
+    pthread_mutex_lock(&owner->lock);
+}
+
+void mf_pool_progress(struct mf_future *f, double fraction, const char *text)
+{
+    struct mf_future_extra *extra = mf_future_extra_get(f);
+    if (!extra)
+        return;
+    extra->progress = fraction;
+    snprintf(extra->progress_text, sizeof extra->progress_text, "%s", text ? text : "");
+}
+
 static void port_emit(struct mf_port *port, enum mf_stream stream, const void *bytes, size_t n)
 {
     struct mf_worker *w = port_owner(port);
-    struct mf_owner *owner = w->pool->owner;
-    pthread_mutex_lock(&owner->lock);
-    struct mf_future *f = w->running;
-    bool live = f && f->output == MF_OUTPUT_LIVE;
-    if (f && f->output == MF_OUTPUT_RELAY)
-        mf_future_print(f, stream, bytes, n);
-    pthread_mutex_unlock(&owner->lock);
-    if (live)
-        emit_live(w, stream, bytes, n);
+    pthread_mutex_lock(&w->pool->owner->lock);
+    if (w->running)
+        mf_pool_print(w, w->running, stream, bytes, n);
+    pthread_mutex_unlock(&w->pool->owner->lock);
 }
 
 static void port_progress(struct mf_port *port, double fraction, const char *text)
 {
     struct mf_worker *w = port_owner(port);
-    struct mf_owner *owner = w->pool->owner;
-    pthread_mutex_lock(&owner->lock);
-    struct mf_future *f = w->running;
-    struct mf_future_extra *extra = f ? mf_future_extra_get(f) : NULL;
-    if (extra) {
-        extra->progress = fraction;
-        snprintf(extra->progress_text, sizeof extra->progress_text, "%s", text ? text : "");
-    }
-    pthread_mutex_unlock(&owner->lock);
+    pthread_mutex_lock(&w->pool->owner->lock);
+    if (w->running)
+        mf_pool_progress(w->running, fraction, text);
+    pthread_mutex_unlock(&w->pool->owner->lock);
 }
 
 /* Futures pinned to a slot wait among the homeless until the slot has a worker. */

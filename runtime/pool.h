@@ -16,6 +16,7 @@
 
 #include "backend.h"
 #include "buf.h"
+#include "codes.h"
 #include "list.h"
 #include "owner.h"
 #include "queue.h"
@@ -77,8 +78,12 @@ struct mf_pool {
     int waking;              /* woken, but not yet looking for work */
     struct mf_list leavers;  /* workers that have left and can be joined */
     int running;             /* futures in state RUNNING */
+    int sent;                /* futures in state SENT */
     uint64_t mean;           /* nanoseconds that a task has taken of late */
     int births;              /* workers in a row that failed to start */
+    struct mf_codes codes;   /* backends with agents: what was sent to them */
+    char *module_path;       /* where modules are that agents ask for; or NULL */
+    char *program;           /* of which agents are made; or NULL: this one */
     struct mf_blob *init;    /* for the runner's open */
     struct mf_setup *setups;
     size_t nsetups;
@@ -92,10 +97,12 @@ struct mf_pool {
 };
 
 struct mf_pool_options {
-    int workers;          /* 1 .. MF_POOL_WORKERS_MAX */
-    double grace;         /* seconds; negative = default */
-    size_t queue_bytes;   /* 0 = default */
-    struct mf_blob *init; /* taken over on success */
+    int workers;             /* 1 .. MF_POOL_WORKERS_MAX */
+    double grace;            /* seconds; negative = default */
+    size_t queue_bytes;      /* 0 = default */
+    struct mf_blob *init;    /* taken over on success */
+    const char *module_path; /* copied; where modules are that agents ask for, like package.path; NULL: nowhere */
+    const char *program;     /* copied; which program agents are made of; NULL: this one */
 };
 
 /* A pool of that backend; workers start on demand. NULL and a fault on failure. Lock not held. */
@@ -115,5 +122,10 @@ void mf_worker_move(struct mf_worker *worker, enum mf_worker_state from, enum mf
 
 /* Joins the workers that have left. Lock held on entry and exit, not while joining. */
 void mf_pool_join_leavers(struct mf_pool *pool);
+
+/* What the task of f, which runs on that worker, has printed or reported. Lock held on entry and exit; print lets go of
+ * it while live output is written. */
+void mf_pool_print(struct mf_worker *worker, struct mf_future *f, enum mf_stream stream, const void *bytes, size_t n);
+void mf_pool_progress(struct mf_future *f, double fraction, const char *text);
 
 #endif

@@ -22,13 +22,23 @@ enum mf_stream {
 struct mf_port {
     void (*emit)(struct mf_port *port, enum mf_stream stream, const void *bytes, size_t n);
     void (*progress)(struct mf_port *port, double fraction, const char *text); /* text may be NULL */
+
+    /* Asks the submitting side for a Lua module that this one lacks; waits. A MODULE body (msg.h), or NULL when memory
+     * is out. NULL itself where both sides are one process. */
+    struct mf_blob *(*fetch)(struct mf_port *port, const char *name);
+};
+
+/* Bytes that belong to somebody else. */
+struct mf_bytes {
+    const unsigned char *data;
+    size_t len;
 };
 
 /* A task as the runner sees it. Everything is the runtime's and stays alive during the call. */
 struct mf_task {
     struct mf_blob *code;        /* what to run; may be kept by taking a reference, as a key for caching */
-    const struct mf_blob *args;  /* may be NULL */
-    struct mf_blob *const *deps; /* the results of the futures this one was given as arguments */
+    struct mf_bytes args;        /* may be empty */
+    const struct mf_bytes *deps; /* the results of the futures this one was given as arguments */
     size_t ndeps;
     uint64_t seed, stream;     /* of the task's random numbers */
     bool setup;                /* runs in the worker's own environment, and what it sets there stays */
@@ -45,9 +55,15 @@ enum mf_outcome {
 struct mf_worker_info {
     const char *name;           /* "threads/2"; alive as long as the worker */
     const struct mf_blob *init; /* what the pool was opened with, or NULL */
+    bool process;               /* the worker is a process of its own: ending it ends nothing else */
 };
 
+struct mf_msg_hello;
+
 struct mf_runner {
+    /* What the runner is, for the greeting between master and agent (msg.h). */
+    const struct mf_msg_hello *hello;
+
     /* Opens a worker's interpreter. NULL and a filled fault when that is impossible. */
     void *(*open)(const struct mf_worker_info *info, struct mf_fault *fault);
     /* Runs one task and appends the result's bytes to *result. Never raises, never exits. */

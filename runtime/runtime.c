@@ -7,6 +7,7 @@
 
 #include "backend.h"
 #include "log.h"
+#include "loop.h"
 #include "sched.h"
 #include "sys.h"
 
@@ -121,8 +122,11 @@ static void enter(struct mf_owner *owner)
         tidy(owner);
 }
 
+/* While agents work and the owner computes, the alarm turns the loop now and then (see mf_sched_expire). */
 static void leave(struct mf_owner *owner)
 {
+    if (owner->loop && !mf_loop_empty(owner->loop) && mf_sched_agents_work(owner))
+        mf_owner_alarm(owner, mf_sys_now() + MF_SCHED_TICK);
     pthread_mutex_unlock(&owner->lock);
 }
 
@@ -145,10 +149,20 @@ static void turn(struct mf_owner *owner)
 
 static size_t count_open(const struct mf_pool *pool)
 {
-    size_t n = atomic_load(&pool->queue.pending) + (size_t)pool->running;
+    size_t n = atomic_load(&pool->queue.pending) + (size_t)pool->running + (size_t)pool->sent;
     for (const struct mf_list *l = pool->created.next; l != &pool->created; l = l->next)
         n += !MF_LIST_ENTRY(l, struct mf_future, link)->lazy;
     return n;
+}
+
+/* A thread that leaves signals; an agent's end is seen by the loop. */
+static void wait_for_leavers(struct mf_pool *pool, uint64_t deadline)
+{
+    struct mf_owner *owner = pool->owner;
+    if (owner->loop && !mf_loop_empty(owner->loop))
+        mf_loop_turn(owner->loop, deadline, 0);
+    else
+        mf_sys_cond_wait_until(&pool->gone, &owner->lock, deadline);
 }
 
 void mf_runtime_close_pool(struct mf_pool *pool)
@@ -161,7 +175,7 @@ void mf_runtime_close_pool(struct mf_pool *pool)
     pool->backend->leave(pool);
     uint64_t deadline = mf_sys_now() + 2 * pool->grace;
     while (pool->alive > 0 && mf_sys_now() < deadline)
-        mf_sys_cond_wait_until(&pool->gone, &owner->lock, deadline);
+        wait_for_leavers(pool, deadline);
     for (int i = 0; i < pool->size; i++) /* no watch thread could be had to do it in time */
         if (pool->workers[i])
             pool->backend->abandon(pool->workers[i]);

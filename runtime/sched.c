@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "loop.h"
 #include "sys.h"
 
 #define MEAN_WEIGHT 8 /* of what a pool's tasks have taken: the last one counts for an eighth */
@@ -61,9 +62,10 @@ static void unqueue(struct mf_future *f)
     }
 }
 
+/* From QUEUED or SENT to RUNNING. */
 static void assign(struct mf_worker *w, struct mf_future *f)
 {
-    mf_future_move(f, MF_FUTURE_QUEUED, MF_FUTURE_RUNNING);
+    mf_future_move(f, mf_future_state(f), MF_FUTURE_RUNNING);
     mf_worker_move(w, MF_WORKER_IDLE, MF_WORKER_BUSY);
     w->pool->running++;
     if (f->attempts < UINT8_MAX)
@@ -91,6 +93,38 @@ struct mf_future *mf_sched_take(struct mf_worker *w)
     return f;
 }
 
+struct mf_future *mf_sched_send(struct mf_worker *w)
+{
+    struct mf_future *f = mf_list_empty(&w->pinned) ? mf_queue_first(&w->pool->queue)
+                                                    : MF_LIST_ENTRY(w->pinned.next, struct mf_future, link);
+    if (!f)
+        return NULL;
+    unqueue(f);
+    mf_future_move(f, MF_FUTURE_QUEUED, MF_FUTURE_SENT);
+    w->pool->sent++;
+    return f;
+}
+
+void mf_sched_start(struct mf_worker *w, struct mf_future *f)
+{
+    w->pool->sent--;
+    assign(w, f);
+}
+
+void mf_sched_return(struct mf_future *f)
+{
+    struct mf_pool *pool = f->pool;
+    struct mf_list *list = place(pool, f);
+    pool->sent--;
+    if (!list) {
+        mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, "out of memory while queueing");
+        return;
+    }
+    mf_list_insert(list->next, &f->link);
+    mf_future_move(f, MF_FUTURE_SENT, MF_FUTURE_QUEUED);
+    mf_queue_count_in(&pool->queue, f);
+}
+
 static void drop_payload(struct mf_future *f)
 {
     mf_blob_unref(f->code);
@@ -112,6 +146,8 @@ static void end(struct mf_future *f, enum mf_future_state state, enum mf_failure
         unqueue(f);
     } else if (from == MF_FUTURE_RUNNING) {
         pool->running--;
+    } else if (from == MF_FUTURE_SENT) {
+        pool->sent--;
     } else {
         mf_list_remove(&f->link);
     }
@@ -250,6 +286,8 @@ bool mf_sched_cancel(struct mf_future *f)
     struct mf_worker *worker = mf_future_state(f) == MF_FUTURE_RUNNING ? worker_of(f) : NULL;
     if (worker)
         stop_task(worker);
+    else if (mf_future_state(f) == MF_FUTURE_SENT)
+        f->pool->backend->withdraw(f->pool, f);
     mf_sched_finish(f, MF_FUTURE_CANCELLED, MF_FAILURE_CANCELLED, NULL, NULL);
     return true;
 }
@@ -409,14 +447,35 @@ static uint64_t expire_in(struct mf_pool *pool, uint64_t now)
     return next;
 }
 
+bool mf_sched_agents_work(const struct mf_owner *owner)
+{
+    for (const struct mf_list *l = owner->pools.next; l != &owner->pools; l = l->next) {
+        const struct mf_pool *pool = MF_LIST_ENTRY(l, struct mf_pool, link);
+        if (pool->sent + pool->running + pool->starting > 0)
+            return true;
+    }
+    return false;
+}
+
+/* The owner computes while agents work: their results are read and new tasks sent here. Returns when to look again. */
+static uint64_t turn_for_owner(struct mf_owner *owner)
+{
+    if (!owner->loop || mf_loop_empty(owner->loop) || mf_loop_turning(owner->loop))
+        return MF_SYS_NEVER;
+    mf_loop_turn(owner->loop, 0, 0);
+    return mf_sched_agents_work(owner) ? mf_sys_now() + MF_SCHED_TICK : MF_SYS_NEVER;
+}
+
 uint64_t mf_sched_expire(struct mf_owner *owner)
 {
-    uint64_t next = MF_SYS_NEVER, now = mf_sys_now();
+    uint64_t next = turn_for_owner(owner), now = mf_sys_now();
     for (struct mf_list *l = owner->pools.next; l != &owner->pools;) {
         struct mf_pool *pool = MF_LIST_ENTRY(l, struct mf_pool, link);
         mf_pool_ref(pool); /* it may lose its last future meanwhile */
-        if (atomic_load(&pool->queue.pending) && pool->backend->overdue)
+        if ((atomic_load(&pool->queue.pending) || pool->sent) && pool->backend->overdue)
             pool->backend->overdue(pool);
+        if (pool->sent && now + MF_SCHED_TICK < next)
+            next = now + MF_SCHED_TICK;
         uint64_t first = expire_in(pool, now);
         if (first < next)
             next = first;

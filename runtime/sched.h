@@ -13,6 +13,13 @@
  * is queued for it. */
 struct mf_future *mf_sched_take(struct mf_worker *worker);
 
+/* For workers that get tasks ahead of time. send: the next future for this worker, now SENT and in no list; NULL when
+ * nothing is queued for it. start: a SENT future is what the worker, which is IDLE, runs now. return: a SENT future that
+ * was not started goes back to the front of its queue. */
+struct mf_future *mf_sched_send(struct mf_worker *worker);
+void mf_sched_start(struct mf_worker *worker, struct mf_future *f);
+void mf_sched_return(struct mf_future *f);
+
 /* Ends f in a final state with the result (taken over; may be NULL) and tells who waits. Releases the runtime's
  * reference to f. text, for failures without a result, may be NULL. */
 void mf_sched_finish(struct mf_future *f, enum mf_future_state state, enum mf_failure failure, struct mf_blob *result,
@@ -37,5 +44,10 @@ void mf_sched_begin(struct mf_future *f);
 /* The alarm: acts on the deadlines of all workers that have passed. First the task's time limit: its future fails at
  * once and the task is asked to stop. Then the grace time: the worker is abandoned. Returns the next deadline. */
 uint64_t mf_sched_expire(struct mf_owner *owner);
+
+#define MF_SCHED_TICK 2000000u /* nanoseconds between two turns of the loop while the owner computes */
+
+/* Is any future with an agent? Then somebody must turn the loop. */
+bool mf_sched_agents_work(const struct mf_owner *owner);
 
 #endif

@@ -9,6 +9,11 @@
 #include "sched.h"
 #include "sys.h"
 
+static struct mf_bytes bytes_of(const struct mf_blob *blob)
+{
+    return blob ? (struct mf_bytes){blob->data, blob->len} : (struct mf_bytes){NULL, 0};
+}
+
 static enum mf_outcome call_runner(struct mf_worker *w, struct mf_task *task, struct mf_buf *result)
 {
     struct mf_sys_interrupt entry = {.wanted = &w->wanted};
@@ -23,7 +28,7 @@ static enum mf_outcome call_runner(struct mf_worker *w, struct mf_task *task, st
 static bool run_setup(struct mf_worker *w, const struct mf_setup *setup)
 {
     struct mf_buf result = {0};
-    struct mf_task task = {.code = setup->code, .args = setup->args, .setup = true};
+    struct mf_task task = {.code = setup->code, .args = bytes_of(setup->args), .setup = true};
     enum mf_outcome outcome = call_runner(w, &task, &result);
     mf_buf_release(&result);
     return outcome == MF_OUTCOME_VALUE;
@@ -51,18 +56,26 @@ bool mf_worker_open(struct mf_worker *w, struct mf_fault *fault)
 struct payload {
     struct mf_blob *code, *args;
     struct mf_blob **deps;
+    struct mf_bytes *views; /* of deps */
     size_t ndeps;
 };
 
 static bool hold(struct payload *p, const struct mf_future *f)
 {
     size_t n = f->extra ? f->extra->ndeps : 0;
-    struct mf_blob **deps = NULL;
-    if (n && !(deps = malloc(n * sizeof(struct mf_blob *))))
+    struct mf_blob **deps = n ? malloc(n * sizeof(struct mf_blob *)) : NULL;
+    struct mf_bytes *views = n ? malloc(n * sizeof *views) : NULL;
+    if (n && (!deps || !views)) {
+        free(deps);
+        free(views);
         return false;
-    for (size_t i = 0; i < n; i++)
+    }
+    for (size_t i = 0; i < n; i++) {
         deps[i] = mf_blob_ref(f->extra->deps[i]->result);
-    *p = (struct payload){.code = mf_blob_ref(f->code), .args = mf_blob_ref(f->args), .deps = deps, .ndeps = n};
+        views[i] = bytes_of(deps[i]);
+    }
+    *p = (struct payload){
+        .code = mf_blob_ref(f->code), .args = mf_blob_ref(f->args), .deps = deps, .views = views, .ndeps = n};
     return true;
 }
 
@@ -73,6 +86,7 @@ static void let_go(struct payload *p)
     for (size_t i = 0; i < p->ndeps; i++)
         mf_blob_unref(p->deps[i]);
     free(p->deps);
+    free(p->views);
 }
 
 void mf_worker_run(struct mf_worker *w)
@@ -85,8 +99,8 @@ void mf_worker_run(struct mf_worker *w)
     if (w->broken[0] == '\0' && hold(&p, f)) {
         struct mf_buf bytes = {0};
         struct mf_task task = {.code = p.code,
-                               .args = p.args,
-                               .deps = p.deps,
+                               .args = bytes_of(p.args),
+                               .deps = p.views,
                                .ndeps = p.ndeps,
                                .seed = f->seed,
                                .stream = f->stream,

@@ -5,11 +5,15 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "../runtime/msg.h"
 #include "codec.h"
 #include "interrupt.h"
+#include "lib.h"
 #include "state.h"
 
 static const char instance_key; /* registry: light userdata of the instance */
@@ -39,6 +43,10 @@ static int os_exit(lua_State *L)
         w->exit_code = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
     else
         w->exit_code = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+    if (w->process) {
+        fflush(NULL);
+        _exit(w->exit_code); /* the master says what became of the task */
+    }
     w->exiting = true;
     mf_interrupt_state(w->L);
     if (L != w->L)
@@ -59,6 +67,39 @@ static int require_in_base(lua_State *L)
     lua_pushvalue(L, 1);
     lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
     return status == LUA_OK ? lua_gettop(L) - 1 : lua_error(L);
+}
+
+/* The last searcher of an agent: asks the submitting side for a module that is not here. */
+static int search_at_master(lua_State *L)
+{
+    struct mf_instance *w = lua_touserdata(L, lua_upvalueindex(1));
+    const char *name = luaL_checkstring(L, 1);
+    if (!w->port || !w->port->fetch)
+        return 0;
+    struct mf_blob **box = mf_lib_push_blob(L);
+    *box = w->port->fetch(w->port, name);
+    struct mf_msg_module module;
+    if (!*box || mf_msg_unpack_module((*box)->data, (*box)->len, &module, NULL) != MF_OK)
+        return luaL_error(L, "asking for module '%s' failed", name);
+    if (!module.found) {
+        lua_pushliteral(L, "not found where the task comes from either");
+        return 1;
+    }
+    const char *chunk = lua_pushlstring(L, (const char *)module.name.bytes, module.name.n);
+    if (luaL_loadbufferx(L, (const char *)module.source.bytes, module.source.n, chunk, "t") != LUA_OK)
+        return lua_error(L);
+    lua_pushvalue(L, -2);
+    return 2;
+}
+
+static void add_searcher(lua_State *L, struct mf_instance *w)
+{
+    lua_getglobal(L, LUA_LOADLIBNAME);
+    lua_getfield(L, -1, "searchers");
+    lua_pushlightuserdata(L, w);
+    lua_pushcclosure(L, search_at_master, 1);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 2);
 }
 
 static void replace_library(lua_State *L, struct mf_instance *w)
@@ -155,6 +196,8 @@ static int make(lua_State *L)
     lua_pushglobaltable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &base_key);
     mf_state_open_worker(L, replace_library, m->instance);
+    if (m->info->process)
+        add_searcher(L, m->instance);
     apply_init(L, m->info->init);
     lua_gc(L, LUA_GCGEN, 0, 0);
     return 0;
@@ -171,6 +214,7 @@ struct mf_instance *mf_instance_new(const struct mf_worker_info *info, struct mf
     }
     w->L = L;
     w->name = info->name;
+    w->process = info->process;
     mf_relay_init(&w->relay);
     mf_prepared_init(&w->prepared);
     lua_pushcfunction(L, make);

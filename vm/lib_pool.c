@@ -1,5 +1,6 @@
 /* Pools for Lua: userdata that own a handle of the runtime's. Closing is explicit; a finalizer only marks. */
 #include <lauxlib.h>
+#include <lualib.h>
 
 #include "instance.h"
 #include "lib.h"
@@ -41,6 +42,12 @@ static int core_pool(lua_State *L)
         .grace = luaL_optnumber(L, 5, -1),
         .queue_bytes = (size_t)luaL_optinteger(L, 6, 0),
     };
+    lua_getfield(L, 2, "program");
+    options.program = lua_tostring(L, -1); /* the table keeps it alive */
+    lua_getglobal(L, LUA_LOADLIBNAME);
+    if (lua_istable(L, -1))
+        lua_getfield(L, -1, "path");
+    options.module_path = lua_tostring(L, -1);
     lua_getfield(L, 2, "nested");
     size_t start = s->args.len;
     mf_instance_encode_init(L, lua_gettop(L), &s->args);

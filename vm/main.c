@@ -324,6 +324,8 @@ int main(int argc, char *argv[])
 {
     struct options o = {0};
     struct mf_interp *interp;
+    if (argc == 3 && strcmp(argv[1], "--agent") == 0) /* started by a master, not by a person */
+        return mf_serve(argv[2]);
     if (!read_options(&o, argc, argv))
         return EXIT_FAILURE;
     if (o.help) {

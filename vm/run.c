@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../runtime/msg.h"
 #include "codec.h"
 #include "instance.h"
 #include "interrupt.h"
+#include "moonfleet.h"
 
 /* Where things stand on the stack while a task runs. */
 enum { FN = 1, FN2, ENV, DECODER, ENCODER, FREE };
@@ -39,10 +41,10 @@ static lua_Integer read_integer(lua_State *L, struct run *r)
 /* --- A call ------------------------------------------------------------------------------------------------------ */
 
 /* Replaces the argument at idx by the first value of a result. */
-static void put_dependency(lua_State *L, int idx, const struct mf_blob *result)
+static void put_dependency(lua_State *L, int idx, struct mf_bytes result)
 {
     struct mf_decode_options options = {.trust = true, .env = ENV};
-    struct mf_decoder *d = mf_decode_begin(L, result->data, result->len, &options);
+    struct mf_decoder *d = mf_decode_begin(L, result.data, result.len, &options);
     if (mf_decode_more(d))
         mf_decode_value(L, d);
     else
@@ -327,11 +329,11 @@ static void run_chunk(lua_State *L, struct run *r)
 static void begin_arguments(lua_State *L, struct run *r)
 {
     struct mf_decode_options options = {.trust = true, .env = ENV};
-    if (!r->task->args) {
+    if (!r->task->args.len) {
         lua_pushnil(L); /* keeps the places */
         return;
     }
-    r->in = mf_decode_begin(L, r->task->args->data, r->task->args->len, &options);
+    r->in = mf_decode_begin(L, r->task->args.data, r->task->args.len, &options);
     r->mode = (enum mf_run_mode)read_integer(L, r);
 }
 
@@ -478,7 +480,17 @@ static void live(void *context, const char *worker_name, enum mf_stream stream, 
     mf_relay_live(context, worker_name, stream, bytes, n);
 }
 
+static const struct mf_msg_hello hello = {
+    .version = MF_MSG_VERSION,
+    .lua_version = LUA_VERSION_NUM,
+    .integer = sizeof(lua_Integer),
+    .number = sizeof(lua_Number),
+    .codec_version = MF_CODEC_VERSION,
+    .program = MF_VERSION,
+};
+
 const struct mf_runner mf_run_runner = {
+    .hello = &hello,
     .open = open_worker,
     .run = run_task,
     .idle = idle,

@@ -32,6 +32,12 @@ local specs = {
         },
     },
     threads = { workers = worker_count, queue_bytes = kinds.positive, grace = kinds.patience },
+    processes = {
+        workers = worker_count,
+        queue_bytes = kinds.positive,
+        grace = kinds.patience,
+        program = kinds.string,
+    },
 }
 
 ---@class moonfleet.Level
@@ -242,6 +248,7 @@ function M.open(record)
             workers = level.workers,
             queue_bytes = level.queue_bytes,
             grace = level.grace,
+            program = level.program,
             nested = remaining_levels(plan),
         })
         record.path, record.cpath = package.path, package.cpath

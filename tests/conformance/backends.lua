@@ -3,4 +3,5 @@
 return {
     { name = "sequential", plan = { "sequential" }, asynchronous = false },
     { name = "threads", plan = { "threads", workers = 2 }, asynchronous = true },
+    { name = "processes", plan = { "processes", workers = 2 }, asynchronous = true },
 }

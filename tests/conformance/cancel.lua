@@ -53,7 +53,8 @@ return function(t, backend)
         end
         for i = 1, 100 do
             queued[i] = mf.future(H.spin)
-            assert.equal("queued", queued[i]:state())
+            local state = queued[i]:state()
+            assert.is_true(state == "queued" or state == "sent", state)
         end
         for i = 100, 1, -1 do
             assert.is_true(queued[i]:cancel())

@@ -168,7 +168,7 @@ static inline bool fake_gate_is_open(const struct mf_task *task)
 
 static inline bool fake_all_met(const struct mf_task *task)
 {
-    return fake.met >= task->args->data[0];
+    return fake.met >= task->args.data[0];
 }
 
 static inline void fake_meet(void)
@@ -181,7 +181,7 @@ static inline void fake_meet(void)
 
 static inline void fake_print(const struct mf_task *task)
 {
-    task->port->emit(task->port, MF_STDOUT, task->args->data, task->args->len);
+    task->port->emit(task->port, MF_STDOUT, task->args.data, task->args.len);
     task->port->emit(task->port, MF_STDERR, "oops", 4);
     task->port->progress(task->port, 0.5, "half");
 }
@@ -191,16 +191,16 @@ static inline void fake_append(struct mf_buf *result, const void *bytes, size_t 
     FAKE_MUST(mf_buf_append(result, bytes, n));
 }
 
-static inline void fake_echo(const struct mf_blob *bytes, struct mf_buf *result)
+static inline void fake_echo(struct mf_bytes bytes, struct mf_buf *result)
 {
-    if (bytes)
-        fake_append(result, bytes->data, bytes->len);
+    if (bytes.len)
+        fake_append(result, bytes.data, bytes.len);
 }
 
 static inline void fake_note_order(const struct mf_task *task)
 {
     pthread_mutex_lock(&fake.lock);
-    strncat(fake.order, (const char *)task->args->data, task->args->len);
+    strncat(fake.order, (const char *)task->args.data, task->args.len);
     pthread_mutex_unlock(&fake.lock);
 }
 
@@ -227,7 +227,7 @@ static inline bool fake_act(struct fake_instance *instance, const struct mf_task
         fake_meet();
         return fake_wait(task, fake_all_met);
     case 'n':
-        return run >= task->args->data[0];
+        return run >= task->args.data[0];
     case 'p':
         fake_print(task);
         return true;
@@ -300,7 +300,7 @@ static inline void fake_live(void *ctx, const char *name, enum mf_stream stream,
 
 static inline struct mf_owner *fake_owner(void)
 {
-    static const struct mf_runner runner = {fake_open, fake_run, fake_idle, fake_close, fake_live};
+    static const struct mf_runner runner = {NULL, fake_open, fake_run, fake_idle, fake_close, fake_live};
     static char context[] = "ctx";
     struct mf_owner *owner = mf_runtime_new(&runner, context, NULL);
     if (!owner)

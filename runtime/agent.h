@@ -1,0 +1,24 @@
+/* The far side: serves one link and runs its tasks one after the other on the calling thread. While a task runs it still
+ * answers pings and obeys cancels; when the master is gone it ends, whatever runs. */
+#ifndef MF_AGENT_H
+#define MF_AGENT_H
+
+#include <stddef.h>
+
+#include "msg.h"
+#include "runner.h"
+
+struct mf_agent_options {
+    const struct mf_runner *runner;
+    struct mf_msg_hello hello; /* what is particular to vm/: lua_version, integer, number, codec_version, program; the
+                                  rest is filled in */
+    const char *name;          /* of the worker, for its interpreter: "processes/1" */
+    /* In a forked child: the interpreter that exists already (the runner's open is not called), else NULL. */
+    void *instance;
+};
+
+/* Serves the master at the other end of the connected socket fd (taken over) until it says BYE or is gone. Returns the
+ * process's exit status. The caller must be the process's main thread and have nothing else running. */
+int mf_agent_serve(int fd, const struct mf_agent_options *options);
+
+#endif
