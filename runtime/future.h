@@ -1,7 +1,7 @@
 /* One future's record, its states and what may follow what. Used inside runtime/ and read by vm/ through runtime.h.
  *
- * Locking: refs and state are atomic; whoever holds a reference may read state at any time, and result, failure,
- * worker and elapsed once the state is final (the final state is stored last, with release). Everything else
+ * Locking: refs and state are atomic; whoever holds a reference may read state, worker and the label at any time, and
+ * result, failure and elapsed once the state is final (the final state is stored last, with release). Everything else
  * belongs to the runtime's lock. Dropping the last reference takes no lock, so a finalizer may do it. */
 #ifndef MF_FUTURE_H
 #define MF_FUTURE_H
@@ -76,15 +76,15 @@ struct mf_future {
     struct mf_blob *code; /* code and args are released when the future is final */
     struct mf_blob *args;
     struct mf_blob *result;
-    struct mf_pool *pool; /* valid while not final */
-    struct mf_future_extra *extra;
+    struct mf_pool *pool;                    /* valid while not final */
+    _Atomic(struct mf_future_extra *) extra; /* changes once, from NULL */
     struct mf_dependent *dependents;
     uint64_t id;
     uint64_t seed, stream;
-    uint64_t elapsed; /* nanoseconds of its last run */
-    int worker;       /* index of the worker that ran it last, from 1; 0 = none */
-    bool watched;     /* the owner waits for it */
-    bool lazy;        /* CREATED until somebody asks */
+    uint64_t elapsed;  /* nanoseconds of its last run */
+    atomic_int worker; /* index of the worker that ran it last, from 1; 0 = none */
+    bool watched;      /* the owner waits for it */
+    bool lazy;         /* CREATED until somebody asks */
     bool setup;
 };
 

@@ -365,9 +365,9 @@ static enum mf_err finish_large(struct mf_link *l)
 static enum mf_err read_head(struct mf_link *l, const unsigned char *bytes, struct mf_msg_head *head)
 {
     enum mf_err e = mf_msg_unpack_head(bytes, head, &l->ended);
-    if (e == MF_OK && (l->greeted || (head->length <= l->limit && head->flags == 0)))
-        return MF_OK;
-    return l->greeted ? e : end_strange(l);
+    if (e == MF_OK && !l->greeted && (head->length > l->limit || (head->flags && l->limit < MF_MSG_MAX_INLINE)))
+        e = MF_EINVAL;
+    return e == MF_OK || l->greeted ? e : end_strange(l);
 }
 
 /* Takes what frame there is out of the n bytes: how many of them it took, 0 if it is not whole. */

@@ -25,7 +25,8 @@ for _, backend in ipairs({ "threads", "sequential" }) do
             local first, second = value("return require('moonfleet.core').task()"),
                 value("return require('moonfleet.core').task()")
             assert.is_true(second > first)
-            assert.same({ false, nil, nil, nil, n = 4 }, table.pack(core.in_task(), core.worker(), core.task(), core.nested()))
+            local here = table.pack(core.in_task(), core.worker(), core.task(), core.nested())
+            assert.same({ false, nil, nil, nil, n = 4 }, here)
         end)
 
         it("has all libraries, and another state than the program's", function()
@@ -81,7 +82,7 @@ for _, backend in ipairs({ "threads", "sequential" }) do
 
         it("may change its own libraries without harm to the program", function()
             value("string.is_new = 1 math.floor = nil")
-            assert.is_nil(string.is_new)
+            assert.is_nil(rawget(string, "is_new"))
             assert.equal("function", type(math.floor))
             value("string.is_new = nil math.floor = math.tointeger")
         end)

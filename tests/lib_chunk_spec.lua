@@ -63,7 +63,8 @@ for _, backend in ipairs({ "threads", "sequential" }) do
         end)
 
         it("keeps one result for each element, nil too", function()
-            local results, returned = run(load("local x = ... if x ~= 2 then return x, 'dropped' end"), nil, "range", 1, 3, 1, 1)
+            local fn = load("local x = ... if x ~= 2 then return x, 'dropped' end")
+            local results, returned = run(fn, nil, "range", 1, 3, 1, 1)
             assert.same({ 1, nil, 3 }, results)
             assert.same({ true, 3, n = 2 }, returned)
         end)
@@ -76,7 +77,8 @@ for _, backend in ipairs({ "threads", "sequential" }) do
 
         it("makes booleans of a filter's results", function()
             local given = { true, false, nil, 0, "" }
-            assert.same({ true, false, false, true, true }, (run(load("return ..."), { mode = "filter" }, "list", 1, 5, given)))
+            local results = run(load("return ..."), { mode = "filter" }, "list", 1, 5, given)
+            assert.same({ true, false, false, true, true }, results)
         end)
 
         it("folds", function()
@@ -134,8 +136,8 @@ for _, backend in ipairs({ "threads", "sequential" }) do
 
         it("does not collect an interrupt", function()
             if backend == "threads" then
-                local f = core.chunk(pool, core.code(nil, load("while true do end")), { collect = true, timeout = 0.05 },
-                    "range", 1, 1000, 1, 1)
+                local code = core.code(nil, load("while true do end"))
+                local f = core.chunk(pool, code, { collect = true, timeout = 0.05 }, "range", 1, 1000, 1, 1)
                 assert.is_true(f:wait(H.LIMIT))
                 local ok, element, err, info = f:collect({}, {})
                 assert.is_false(ok)

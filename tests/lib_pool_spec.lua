@@ -4,6 +4,7 @@ local H = require("tests.conformance.helper")
 
 local one = load("return 1")
 local spin = load("while true do end")
+local stuck = load("return (('a'):rep(24)):find(('a?'):rep(24) .. ('a'):rep(24))") -- in one C call
 
 describe("core.backends", function()
     it("lists the names that core.pool takes", function()
@@ -76,7 +77,7 @@ describe("a pool", function()
 
     it("ends after its grace time though a task does not", function()
         local pool = core.pool("threads", { workers = 1, grace = 0.1 })
-        local f = core.submit(pool, nil, load("for _ = 1, 1 do return (('a'):rep(24)):find(('a?'):rep(24) .. ('a'):rep(24)) end"))
+        local f = core.submit(pool, nil, stuck)
         H.eventually(function()
             return f:state() == "running"
         end, "the task to run")
@@ -155,8 +156,7 @@ describe("pool:everywhere", function()
             end
             if backend == "threads" then
                 -- A worker that is given up is replaced by one that has been set up as well.
-                local f = core.submit(pool, { worker = 2, timeout = 0.05 },
-                    load("return (('a'):rep(24)):find(('a?'):rep(24) .. ('a'):rep(24))"))
+                local f = core.submit(pool, { worker = 2, timeout = 0.05 }, stuck)
                 assert.is_true(f:wait(H.LIMIT))
                 assert.equal(1, H.value(core.submit(pool, { worker = 2 }, load("return le_count"))))
             end
@@ -168,7 +168,7 @@ describe("pool:everywhere", function()
         local pool = core.pool("threads", { workers = 1, grace = 0.05 })
         local list = pool:everywhere(load("if not le_first then le_first = true error('no set-up') end"))
         assert.is_false((H.result(list[1])))
-        local f = core.submit(pool, { timeout = 0.05 }, load("return (('a'):rep(24)):find(('a?'):rep(24) .. ('a'):rep(24))"))
+        local f = core.submit(pool, { timeout = 0.05 }, stuck)
         assert.is_true(f:wait(H.LIMIT))
         local ok, err, info = H.result(core.submit(pool, nil, one))
         assert.is_false(ok)

@@ -29,7 +29,8 @@ end)
 
 describe("the terminal", function()
     it("is asked for, and there are 80 columns without one", function()
-        local r = program.run({ "-e", "local c = require('moonfleet.core') print(c.isatty(0), c.isatty(1), c.columns())" })
+        local code = "local c = require('moonfleet.core') print(c.isatty(0), c.isatty(1), c.columns())"
+        local r = program.run({ "-e", code })
         assert.equal("false\tfalse\t80\n", r.out)
         assert.is_false(core.isatty(-1))
         assert.is_false(core.isatty(1000000))
@@ -85,7 +86,8 @@ describe("progress", function()
 
     it("takes any number and cuts long texts", function()
         for _, x in ipairs({ -1, 2, 1e300, 1 / 0 }) do
-            local f = core.submit(pool, nil, load("require('moonfleet.core').progress(...) return 1"), x, ("x"):rep(500))
+            local report = load("require('moonfleet.core').progress(...) return 1")
+            local f = core.submit(pool, nil, report, x, ("x"):rep(500))
             assert.equal(1, H.value(f))
             local fraction, text = f:progress()
             if fraction then

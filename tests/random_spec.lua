@@ -172,7 +172,8 @@ describe("math.random in a task", function()
                 local ok, x = pcall(math.random, table.unpack(args))
                 list[#list + 1] = tostring(ok) .. " " .. math.type(x)
             end
-            for _, args in ipairs({ { -1 }, { 5, 3 }, { 1.5 }, { "x" }, { 1, 2, 3 }, { 2 ^ 53, 1 }, { {} }, { 1, {} } }) do
+            for _, args in ipairs({ { -1 }, { 5, 3 }, { 1.5 }, { "x" }, { 1, 2, 3 }, { 2 ^ 53, 1 }, { {} },
+                    { 1, {} } }) do
                 list[#list + 1] = tostring(select(2, pcall(math.random, table.unpack(args))))
             end
             local function position() math.random(5, 3) end

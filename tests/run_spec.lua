@@ -81,12 +81,13 @@ for _, backend in ipairs({ "threads", "sequential" }) do
                 local results = table.pack(t.done:value())
                 local ok, err, info = t.failed:result()
                 local raised, again = pcall(t.failed.value, t.failed)
-                return results.n, results[1], results[3], t.done.label, t.done:state(), t.done:resolved(), t.done:wait(0),
-                    select("#", t.none:value()), t.one:value(), ok, err.code, info.kind, info.label, t.failed:state(),
-                    raised, again.code, t.done:cancel(), t.done == t.again, type(info.traceback)]])
+                return results.n, results[1], results[3], t.done.label, t.done:state(), t.done:resolved(),
+                    t.done:wait(0), select("#", t.none:value()), t.one:value(), ok, err.code, info.kind,
+                    info.label, t.failed:state(), raised, again.code, t.done:cancel(), t.done == t.again,
+                    type(info.traceback)]])
             local values = { done = done, none = none, one = one, failed = failed, again = done }
-            local expected = { 4, 1, "x", "done", "done", true, true, 0, false, false, 6, "error", "bad", "failed", false, 6,
-                false, true, "string" }
+            local expected = { 4, 1, "x", "done", "done", true, true, 0, false, false, 6, "error", "bad",
+                "failed", false, 6, false, true, "string" }
             for _ = 1, 2 do
                 assert.same(expected, { H.value(submit(look, values)) })
             end
@@ -197,7 +198,7 @@ for _, backend in ipairs({ "threads", "sequential" }) do
                 "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) return t[1]",
                 "return table.unpack({}, 1, 1e7)",
                 "error(setmetatable({}, { __index = error, __eq = error, __len = error, __pairs = error }))",
-                "debug.setmetatable(nil, { __index = error }) local x = nil local ok = pcall(function() return x.y end) "
+                "debug.setmetatable(nil, { __index = error }) local x local ok = pcall(function() return x.y end) "
                     .. "debug.setmetatable(nil, nil) error(ok)",
                 "coroutine.wrap(error)({})",
                 "return setmetatable({}, { __pairs = error, __index = error, __metatable = 'locked' })",

@@ -13,9 +13,10 @@ describe("a state", function()
     end)
 
     it("finds no environment variables with -E", function()
-        local r = program.run({ "-E", "-e", "print(package.path:find('/ss/', 1, true))" }, { env = { LUA_PATH = "/ss/?;;" } })
+        local code, options = "print(package.path:find('/ss/', 1, true))", { env = { LUA_PATH = "/ss/?;;" } }
+        local r = program.run({ "-E", "-e", code }, options)
         assert.equal("nil\n", r.out)
-        r = program.run({ "-e", "print(package.path:find('/ss/', 1, true))" }, { env = { LUA_PATH = "/ss/?;;" } })
+        r = program.run({ "-e", code }, options)
         assert.equal("1\t4\n", r.out)
     end)
 
@@ -56,7 +57,8 @@ describe("the message of an error", function()
     end
 
     it("has a traceback, unless it is an object's own words", function()
-        assert.matches("^moonfleet: script.lua:1: x\nstack traceback:\n\t%[C%]: in function 'error'\n", message("error('x')"))
+        assert.matches("^moonfleet: script.lua:1: x\nstack traceback:\n\t%[C%]: in function 'error'\n",
+            message("error('x')"))
         assert.matches("^moonfleet: 12\nstack traceback:\n", message("error(12)"))
         assert.equal("moonfleet: my words\n",
             message("error(setmetatable({}, { __tostring = function() return 'my words' end }))"))

@@ -51,9 +51,12 @@ const char *mf_lib_label(const struct mf_future *f)
 const char *mf_lib_worker(const struct mf_lib_future *object, char *name)
 {
     const struct mf_future *f = object->future;
-    if (!object->backend || !f->worker || mf_future_state(f) < MF_FUTURE_RUNNING)
+    if (!object->backend || mf_future_state(f) < MF_FUTURE_RUNNING)
         return NULL;
-    snprintf(name, MF_LIB_NAME, "%s/%d", object->backend, f->worker);
+    int worker = atomic_load_explicit(&f->worker, memory_order_relaxed);
+    if (!worker)
+        return NULL;
+    snprintf(name, MF_LIB_NAME, "%s/%d", object->backend, worker);
     return name;
 }
 

@@ -12,14 +12,19 @@ function fails.sanitized()
     return ok == true
 end
 
+-- Does the program's sanitizer put signals off until the next system call, so that no loop can be interrupted?
+function fails.delays_signals()
+    return os.execute("grep -q __tsan_init " .. program.quote(program.path)) == true
+end
+
 -- Compiles the library into folder; its path.
 function fails.build(folder)
     if fails.sanitized() then
         return nil, "a sanitizer replaces the same functions"
     end
     local shim = folder .. "/fails.so"
-    local r = program.shell(("exec %s -std=gnu11 -O1 -Wall -Wextra -shared -fPIC -o %s tests/support/fails.c -ldl"):format(
-        os.getenv("CC") or "cc", program.quote(shim)))
+    local command = "exec %s -std=gnu11 -O1 -Wall -Wextra -shared -fPIC -o %s tests/support/fails.c -ldl"
+    local r = program.shell(command:format(os.getenv("CC") or "cc", program.quote(shim)))
     if r.code ~= 0 then
         return nil, r.err
     end
