@@ -31,6 +31,7 @@
 #define OVERDUE_NS 2000000      /* work that stands ahead for longer is given to an agent that has none */
 #define HELLO_NS   30000000000u /* an agent that has not said hello by then never will */
 #define TERM_NS    200000000u   /* between SIGTERM and SIGKILL */
+#define IDLE_NS 100000 /* an agent that was not heard of for so long may have died unseen */
 #define LINE       160
 #define LAST_WORDS 100000 /* reads of a dead agent's stream, should somebody else hold it open */
 
@@ -53,7 +54,7 @@ struct agent {
     char bye[LINE];  /* why it said it ends */
     char line[LINE]; /* the last whole line of its stderr, and what came behind it */
     char part[LINE];
-    unsigned silent;             /* pings that were not answered */
+    uint64_t heard; /* when the last frame came */
     struct mf_codes_known known; /* the code it has been sent */
 };
 
@@ -186,9 +187,27 @@ static void flush(struct agent *a)
     update_watch(a);
 }
 
+static void end_of(struct agent *a, const char *why);
+
+/* While nobody turned the loop, an idle agent may have died; a task that is sent to it would be lost. */
+static void look_after_idle(struct mf_pool *pool)
+{
+    uint64_t now = mf_sys_now();
+    for (int i = 0; i < pool->size; i++) {
+        struct agent *a = pool->workers[i] ? agent_of(pool->workers[i]) : NULL;
+        if (!has_room(a) || a->n > 0 || now - a->heard < IDLE_NS)
+            continue;
+        a->heard = now;
+        if (mf_launch_has_ended(a->child.pid))
+            end_of(a, "has ended");
+    }
+}
+
 /* In turn, one each, so that a few tasks spread over all agents. */
 void mf_fleet_send(struct mf_pool *pool)
 {
+    if (atomic_load(&pool->queue.pending))
+        look_after_idle(pool);
     for (unsigned level = 0; level < ahead(pool) && atomic_load(&pool->queue.pending); level++)
         for (int i = 0; i < pool->size; i++) {
             struct agent *a = pool->workers[i] ? agent_of(pool->workers[i]) : NULL;
@@ -337,8 +356,8 @@ static void on_socket(struct mf_loop_watch *watch, unsigned events)
     mf_pool_ref(pool);
     if (!read_frames(a, &fault))
         end_of(a, fault.text);
-    else
-        mf_fleet_send(pool);
+    else if (pool->backend->feed(pool, &fault) != MF_OK)
+        mf_sched_lose_all(pool, fault.text);
     mf_pool_unref(pool);
 }
 
@@ -362,19 +381,23 @@ static enum mf_err on_hello(struct agent *a, const struct mf_link_frame *frame, 
     return mf_link_queue(a->link, MF_MSG_INIT, 0, &init, 1);
 }
 
-/* A task that was not started has come back. */
+/* A task that was not started has come back. It may be the first flight by now, and its future RUNNING as far as we knew:
+ * the result of the one before was on its way when it was asked for. */
 static void on_recalled(struct agent *a, struct flight *flight)
 {
+    struct mf_worker *w = a->worker;
     struct mf_future *f = flight->future;
     bool first = flight == flight_at(a, 0);
     land(a, flight);
-    if (!first && f)
-        mf_sched_return(f);
-    if (first && a->worker->state == MF_WORKER_BUSY) { /* cancelled just before it would have been started */
-        mf_worker_move(a->worker, MF_WORKER_BUSY, MF_WORKER_IDLE);
-        a->worker->deadline = MF_SYS_NEVER;
-        start_first(a);
+    if (first && w->state == MF_WORKER_BUSY) {
+        mf_worker_move(w, MF_WORKER_BUSY, MF_WORKER_IDLE);
+        w->running = NULL;
+        w->deadline = MF_SYS_NEVER;
     }
+    if (f)
+        mf_sched_return(f);
+    if (first)
+        start_first(a);
 }
 
 static enum mf_err on_result(struct agent *a, const struct mf_link_frame *frame)
@@ -452,6 +475,7 @@ static enum mf_err received(void *arg, const struct mf_link_frame *frame)
 {
     struct agent *a = arg;
     struct mf_fault fault = {0};
+    a->heard = mf_sys_now();
     if (!a->greeted) {
         enum mf_err e = frame->head.kind == MF_MSG_HELLO ? on_hello(a, frame, &fault) : MF_EINVAL;
         if (e != MF_OK)
@@ -468,7 +492,6 @@ static enum mf_err received(void *arg, const struct mf_link_frame *frame)
     case MF_MSG_FETCH:
         return on_fetch(a, frame);
     case MF_MSG_PONG:
-        a->silent = 0;
         return MF_OK;
     case MF_MSG_BYE:
         return on_bye(a, frame);

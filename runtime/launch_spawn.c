@@ -251,6 +251,12 @@ struct mf_launch_end mf_launch_reap(pid_t pid)
     return collect(pid, WNOHANG);
 }
 
+bool mf_launch_has_ended(pid_t pid)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid;
+}
+
 struct mf_launch_end mf_launch_wait(pid_t pid)
 {
     return collect(pid, 0);

@@ -36,6 +36,9 @@ struct mf_launch_end {
 /* Collects the child if it has ended; never blocks, never waits for other children. */
 struct mf_launch_end mf_launch_reap(pid_t pid);
 
+/* Has the child ended? Does not collect it. */
+bool mf_launch_has_ended(pid_t pid);
+
 /* The same for a child that was sent SIGKILL: waits until it has ended, which is a matter of the kernel only. */
 struct mf_launch_end mf_launch_wait(pid_t pid);
 

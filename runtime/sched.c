@@ -115,13 +115,18 @@ void mf_sched_return(struct mf_future *f)
 {
     struct mf_pool *pool = f->pool;
     struct mf_list *list = place(pool, f);
-    pool->sent--;
+    bool started = mf_future_state(f) == MF_FUTURE_RUNNING;
     if (!list) {
         mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, "out of memory while queueing");
         return;
     }
+    if (started)
+        pool->running--;
+    else
+        pool->sent--;
+    f->attempts -= started;
     mf_list_insert(list->next, &f->link);
-    mf_future_move(f, MF_FUTURE_SENT, MF_FUTURE_QUEUED);
+    mf_future_move(f, mf_future_state(f), MF_FUTURE_QUEUED);
     mf_queue_count_in(&pool->queue, f);
 }
 

@@ -1,0 +1,240 @@
+-- What becomes of futures, pool and processes when worker processes die: each case names the fault it provokes.
+local mf = require("moonfleet")
+local program = require("tests.support.program")
+local H = require("tests.conformance.helper")
+
+-- Tasks end their own worker: the shell that os.execute starts has the worker as its parent.
+local function die(signal)
+    os.execute("kill -" .. signal .. " $PPID")
+    while true do
+        math.abs(1)
+    end
+end
+
+local function square(x)
+    return x * x
+end
+
+local function pid()
+    return tonumber(io.open("/proc/self/stat"):read("a"):match("^%d+"))
+end
+
+-- Is there a process of that number that is no zombie?
+local function lives(number)
+    local file = io.open(("/proc/%d/stat"):format(number))
+    local state = file and file:read("a"):match("%) (%a)")
+    if file then
+        file:close()
+    end
+    return state ~= nil and state ~= "Z"
+end
+
+describe("a worker process that dies", function()
+    local before
+
+    before_each(function()
+        before = mf.plan("processes", { workers = 2, grace = 0.2 })
+    end)
+
+    after_each(function()
+        mf.plan(before)
+    end)
+
+    local function assert_serves()
+        local results = mf.map(mf.range(20), square, { chunk = 1 })
+        assert.equal(20, results.n)
+        assert.equal(400, results[20])
+    end
+
+    local function assert_lost(f, how)
+        local ok, err, info = f:result()
+        assert.is_false(ok)
+        assert.equal("lost", f:state())
+        assert.equal("lost", info.kind)
+        assert.equal("lost", err.kind)
+        H.has(tostring(err), how)
+        H.has(tostring(err), f:worker())
+    end
+
+    for signal, how in pairs({ KILL = "SIGKILL", SEGV = "SIGSEGV", ABRT = "SIGABRT", TERM = "SIGTERM" }) do
+        it("W5-W7: loses its future with the signal's name: " .. how, function()
+            local other = mf.future(square, 7)
+            assert_lost(mf.future(die, signal), how)
+            assert.equal(49, other:value())
+            assert_serves()
+        end)
+    end
+
+    it("W3: by os.exit loses its future with the exit code", function()
+        assert_lost(mf.future(function() os.exit(3) end), "exited with code 3")
+        assert_lost(mf.future(function() os.exit(0) end), "exited with code 0")
+        assert_serves()
+    end)
+
+    it("says what it last wrote to its stderr", function()
+        local f = mf.future(function()
+            os.execute("echo 'disk on fire' >&2")
+            os.exit(4)
+        end)
+        assert_lost(f, "disk on fire")
+    end)
+
+    it("W4: while it is idle costs nothing but its replacement", function()
+        local first = mf.future(pid):value()
+        os.execute("kill -9 " .. first)
+        H.eventually(function() return not lives(first) end, "the worker to die")
+        assert_serves()
+        assert.not_equal(first, mf.future(pid):value())
+    end)
+
+    it("P3: is not tried again unless retries were asked for", function()
+        local marks = os.tmpname()
+        local function once(path)
+            local file = io.open(path, "a")
+            file:write("x")
+            file:close()
+            if io.open(path):read("a") == "x" then
+                os.exit(1)
+            end
+            return "survived"
+        end
+        assert_lost(mf.future(once, marks), "exited with code 1")
+        os.remove(marks)
+        assert.equal("survived", mf.future({ retries = 1 }, once, marks):value())
+        os.remove(marks)
+    end)
+
+    it("W14: every time is given up after its retries, and the others finish", function()
+        local bad = mf.future({ retries = 3 }, function() os.exit(9) end)
+        local good = mf.map(mf.range(50), square, { chunk = 1 })
+        assert.equal(2500, good[50])
+        assert_lost(bad, "exited with code 9")
+    end)
+
+    it("does not take what was sent ahead along", function()
+        mf.map(mf.range(2000), square, { chunk = 1 }) -- now tasks are known to be short
+        local futures = {}
+        for i = 1, 200 do
+            futures[i] = mf.future(function(k)
+                if k == 100 then
+                    os.exit(5)
+                end
+                return k
+            end, i)
+        end
+        for i = 1, 200 do
+            if i == 100 then
+                assert_lost(futures[i], "exited with code 5")
+            else
+                assert.equal(i, futures[i]:value())
+            end
+        end
+    end)
+
+    it("W11: or stops answering is killed when its time is over", function()
+        local f = mf.future({ timeout = 0.3 }, die, "STOP")
+        local _, err = f:result()
+        assert.equal("timeout", err.kind)
+        assert_serves()
+    end)
+
+    it("W10: in one long C call is killed when it is cancelled", function()
+        mf.plan("processes", { workers = 1, grace = 0.2 })
+        local worker = mf.future(pid):value()
+        local f = mf.future(function()
+            mf.progress(0.5)
+            return ("a"):rep(40):find(("a?"):rep(40) .. ("a"):rep(40))
+        end)
+        H.eventually(function() return f:progress() end, "the task to run")
+        assert.is_true(f:cancel())
+        assert_serves()
+        assert.is_false(lives(worker))
+    end)
+
+    it("W17, W18: before it can greet makes the plan say so and stop trying", function()
+        mf.plan("processes", { workers = 2, program = "/bin/false" })
+        assert.equal("lost", select(3, mf.future(square, 1):result()).kind)
+        mf.plan("processes", { workers = 2, program = "/no/such/program" })
+        local _, err = mf.future(square, 1):result()
+        H.has(tostring(err), "/no/such/program")
+        H.has(tostring(err), "No such file or directory")
+    end)
+end)
+
+describe("worker processes", function()
+    -- Runs code in a program of its own that prints its workers' process numbers; returns them when it has ended.
+    local function workers_of(code)
+        local result = program.run({ "--plan", "processes:2", "-e", code })
+        local numbers = {}
+        for number in result.out:gmatch("worker (%d+)") do
+            numbers[#numbers + 1] = tonumber(number)
+        end
+        assert.is_true(#numbers > 0, result.err)
+        return numbers, result
+    end
+
+    local START = [[
+        local mf = require("moonfleet")
+        local function pid() return tonumber(io.open("/proc/self/stat"):read("a"):match("^%d+")) end
+        local function spin() while true do end end
+        for _, p in ipairs(mf.cluster({ backend = "processes", workers = 2 }):call(pid)) do print("worker " .. p) end
+        print("worker " .. mf.future(pid):value())
+        mf.future(spin) mf.future(spin)
+        io.stdout:flush()
+    ]]
+
+    local function assert_gone(numbers)
+        H.eventually(function()
+            for _, number in ipairs(numbers) do
+                if lives(number) then
+                    return false
+                end
+            end
+            return true
+        end, "all workers to end")
+    end
+
+    it("P4: are gone when the script ends", function()
+        assert_gone((workers_of(START)))
+    end)
+
+    it("M6: are gone when the script fails", function()
+        local numbers, result = workers_of(START .. ' error("over")')
+        assert.equal(1, result.code)
+        assert_gone(numbers)
+    end)
+
+    it("M7: are gone after os.exit", function()
+        local numbers, result = workers_of(START .. " os.exit(7)")
+        assert.equal(7, result.code)
+        assert_gone(numbers)
+    end)
+
+    it("M5: are gone when the master was killed, also while they compute", function()
+        assert_gone((workers_of(START .. ' os.execute("kill -9 $PPID")')))
+    end)
+
+    it("M3: are gone when the master was terminated", function()
+        assert_gone((workers_of(START .. ' os.execute("kill -TERM $PPID") while true do end')))
+    end)
+
+    it("fetch a module that they lack from where the task comes from", function()
+        local code = [[
+            local mf = require("moonfleet")
+            mf.plan("processes", { workers = 1 })
+            local name = os.tmpname()
+            os.remove(name)
+            os.execute("mkdir " .. name)
+            local file = io.open(name .. "/far_module.lua", "w")
+            file:write("return { answer = function() return 42 end }")
+            file:close()
+            package.path = name .. "/?.lua"
+            print(mf.future(function()
+                package.path = "./nowhere/?.lua"
+                return require("far_module").answer()
+            end):value())
+            os.execute("rm -r " .. name)
+        ]]
+        assert.equal("42\n", program.run({ "-e", code }).out)
+    end)
+end)
