@@ -467,6 +467,20 @@ static bool set_up(struct agent *a, int fd, struct mf_fault *fault)
     return mf_loop_add(a->loop, &a->watch) == MF_OK;
 }
 
+static void tear_down(struct agent *a)
+{
+    mf_owner_alarm_stop(a->owner);
+    pthread_mutex_lock(&a->owner->lock);
+    mf_loop_remove(a->loop, &a->watch);
+    pthread_mutex_unlock(&a->owner->lock);
+    while (!mf_list_empty(&a->codes))
+        free_code(MF_LIST_ENTRY(a->codes.next, struct code, link));
+    mf_blob_unref(a->init);
+    mf_link_free(a->link);
+    mf_loop_free(a->loop);
+    mf_owner_unref(a->owner);
+}
+
 int mf_agent_serve(int fd, const struct mf_agent_options *options)
 {
     struct mf_fault fault = {0};
@@ -487,5 +501,6 @@ int mf_agent_serve(int fd, const struct mf_agent_options *options)
     pthread_mutex_unlock(&a.owner->lock);
     if (a.instance && !options->instance)
         a.runner->close(a.instance);
-    return EXIT_SUCCESS; /* the process ends now: the rest is not worth freeing */
+    tear_down(&a);
+    return EXIT_SUCCESS;
 }

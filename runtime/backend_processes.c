@@ -7,6 +7,7 @@
 #include "fleet.h"
 #include "launch_spawn.h"
 #include "owner.h"
+#include "peer.h"
 #include "pool.h"
 
 #define PATH_BYTES 4096
@@ -35,13 +36,13 @@ static enum mf_err processes_feed(struct mf_pool *pool, struct mf_fault *fault)
 {
     while (!mf_list_empty(&pool->queue.homeless)) {
         struct mf_future *f = MF_LIST_ENTRY(pool->queue.homeless.next, struct mf_future, link);
-        enum mf_err e = mf_fleet_start(pool, f->extra->worker, launch, fault);
+        enum mf_err e = mf_peer_start(pool, f->extra->worker, launch, fault);
         if (e != MF_OK)
             return e;
     }
     mf_fleet_send(pool);
     while (atomic_load(&pool->queue.pending) - pool->queue.pinned > (size_t)pool->starting && free_slot(pool)) {
-        enum mf_err e = mf_fleet_start(pool, free_slot(pool), launch, fault);
+        enum mf_err e = mf_peer_start(pool, free_slot(pool), launch, fault);
         if (e != MF_OK)
             return pool->alive > 0 ? MF_OK : e; /* fewer workers than wanted still do the work */
     }
