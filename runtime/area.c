@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,7 +34,8 @@ struct control {
 /* The beginning of the receiver's private page. */
 struct private_head {
     atomic_uint holders;
-    pid_t pid; /* a forked child has a copy of this page, but not of the control page */
+    atomic_bool taken; /* there is a blob */
+    pid_t pid;         /* a forked child has a copy of this page, but not of the control page */
     size_t bytes;
 };
 
@@ -123,11 +125,18 @@ static bool write_all(int fd, const unsigned char *bytes, size_t n, size_t at)
     return true;
 }
 
+/* A limit on the size of files counts here too, and to meet it raises SIGXFSZ. */
+static bool allowed(size_t bytes)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes;
+}
+
 /* A sealed memfd with the parts in it, or -1. */
-static int make_memory(const struct mf_msg_part *parts, int n)
+static int make_memory(const struct mf_msg_part *parts, int n, size_t total)
 {
     size_t at = 2 * page_size();
-    int fd = mf_sys_memfd("moonfleet");
+    int fd = allowed(at + total) ? mf_sys_memfd("moonfleet") : -1;
     if (fd < 0)
         return -1;
     bool good = posix_fallocate(fd, 0, (off_t)at) == 0;
@@ -149,7 +158,7 @@ int mf_area_put(struct mf_area_out *out, const struct mf_msg_part *parts, int n,
         fill(&out->kept[place], parts, n);
         return place;
     }
-    *fd = make_memory(parts, n);
+    *fd = make_memory(parts, n, total);
     if (*fd < 0)
         return -1;
     place = find_place(out, total);
@@ -194,9 +203,11 @@ void mf_area_in_release(struct mf_area_in *in)
 static void release_blob(struct mf_blob *blob)
 {
     struct mf_area a = {.base = blob->data - 2 * page_size()};
-    const struct private_head *head = head_of(&a);
+    struct private_head *head = head_of(&a);
+    bool mine = head->pid == getpid();
     a.bytes = head->bytes;
-    if (head->pid == getpid())
+    atomic_store_explicit(&head->taken, false, memory_order_release); /* its head may be written again from here on */
+    if (mine)
         atomic_store_explicit(&control_of(&a)->busy, 0, memory_order_release);
     drop(&a);
 }
@@ -232,7 +243,7 @@ static bool map(int fd, struct mf_area *a)
     atomic_init(&head->holders, 1);
     head->pid = getpid();
     head->bytes = a->bytes;
-    atomic_init(&blob_of(a)->refs, 0);
+    atomic_init(&head->taken, false);
     return true;
 }
 
@@ -240,10 +251,11 @@ static struct mf_blob *make_blob(const struct mf_area *a, size_t size)
 {
     struct mf_blob *blob = blob_of(a);
     ((mf_blob_release *)(void *)blob)[-1] = release_blob;
+    atomic_store_explicit(&head_of(a)->taken, true, memory_order_relaxed);
     atomic_fetch_add_explicit(&head_of(a)->holders, 1, memory_order_relaxed);
     blob->flags = MF_BLOB_PLACED;
     blob->len = size;
-    atomic_store_explicit(&blob->refs, 1, memory_order_relaxed);
+    atomic_init(&blob->refs, 1);
     return blob;
 }
 
@@ -272,7 +284,7 @@ static struct mf_blob *take_new(struct mf_area_in *in, uint64_t number, uint64_t
 static struct mf_blob *take_kept(const struct mf_area *a, uint64_t size, struct mf_fault *fault)
 {
     if (!a->base || size == 0 || size > a->bytes - 2 * page_size() ||
-        atomic_load_explicit(&blob_of(a)->refs, memory_order_acquire) != 0) {
+        atomic_load_explicit(&head_of(a)->taken, memory_order_acquire)) {
         mf_fault_set(fault, MF_EINVAL, "%llu bytes in shared memory that was not handed over for it",
                      (unsigned long long)size);
         return NULL;

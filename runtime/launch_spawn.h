@@ -20,8 +20,9 @@ struct mf_launch_child {
 
 /* Starts argv[0] with that argument vector (NULL-terminated). The child has its own process group, default signal
  * handlers and mask, SIGINT ignored, PR_SET_PDEATHSIG SIGKILL (Linux), stdin from /dev/null, stdout to stderr's place,
- * no descriptor but 0, 1, 2 and MF_LAUNCH_FD. MF_ESYS and a fault that names path and reason (also for an exec that
- * failed: the error comes back through a pipe, not as a mysterious death). */
+ * no descriptor but 0, 1, 2 and MF_LAUNCH_FD. The calling thread is suspended until the exec (some 0.2 ms); the child
+ * dies with that thread, which should live as long as the pool. MF_ESYS and a fault that names path and reason (also for
+ * an exec that failed: the error comes back through a pipe, not as a mysterious death); child's fields are -1 then. */
 enum mf_err mf_launch_spawn(const char *const argv[], bool capture_stderr, struct mf_launch_child *child,
                             struct mf_fault *fault);
 

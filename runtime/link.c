@@ -1,8 +1,9 @@
 /* Design note: incoming bytes land in one buffer that is made once. Frames that fit are handed over where they lie, so
  * a small frame costs no allocation; what is left of an unfinished one moves to the front. A longer body is collected in
  * a buffer of its own that grows as bytes arrive, and becomes a blob. A body beside the stream is a blob from the start
- * (area.h). A descriptor comes with the first byte of its frame, and all whole frames are handed over before the next
- * read, so there is never more than one that waits for its frame.
+ * (area.h). A descriptor comes with the first byte of its frame, one a read, and all whole frames are handed over before
+ * the next read; so at most two wait for their frames: one for the frame that the last read left unfinished, one for a
+ * frame that this read has begun.
  *
  * Outgoing frames are written at once if nothing waits; what the stream does not take is copied to out. Where a
  * descriptor goes along, a note says at which byte of out; a write begins there and ends before the next note. */
@@ -36,7 +37,8 @@ struct mf_link {
 
     unsigned char *in;
     size_t in_len;
-    int fd; /* came along with a frame that is not whole yet, or -1 */
+    int fds[2]; /* came along, in this order; their frames have not been handed over yet */
+    int nfds;
     struct mf_msg_head large_head;
     struct mf_buf large; /* the body of large_head */
     bool in_large;
@@ -68,7 +70,6 @@ struct mf_link *mf_link_new(struct mf_stream_end *stream,
     l->stream = stream;
     l->received = received;
     l->arg = arg;
-    l->fd = -1;
     l->limit = MF_MSG_MAX_INLINE;
     return l;
 }
@@ -90,8 +91,8 @@ void mf_link_free(struct mf_link *l)
     mf_area_out_release(&l->out_areas);
     mf_area_in_release(&l->in_areas);
     mf_buf_release(&l->large);
-    if (l->fd >= 0)
-        close(l->fd);
+    while (l->nfds > 0)
+        close(l->fds[--l->nfds]);
     l->stream->table->close(l->stream);
     free(l->in);
     free(l);
@@ -248,7 +249,8 @@ static void append_rest(struct mf_link *l, const struct iovec *pieces, int n, si
     for (int i = 0; i < n; i++) {
         size_t done = skip < pieces[i].iov_len ? skip : pieces[i].iov_len;
         skip -= done;
-        mf_buf_append(&l->out, (const char *)pieces[i].iov_base + done, pieces[i].iov_len - done);
+        if (done < pieces[i].iov_len)
+            mf_buf_append(&l->out, (const char *)pieces[i].iov_base + done, pieces[i].iov_len - done);
     }
 }
 
@@ -334,10 +336,11 @@ static enum mf_err receive_beside(struct mf_link *l, const struct mf_msg_head *h
 {
     int fd = -1;
     if (head->flags & MF_MSG_FD) {
-        fd = l->fd;
-        l->fd = -1;
-        if (fd < 0)
+        if (l->nfds == 0)
             return end(l, MF_EINVAL, "a message without its descriptor (are too many files open?)");
+        fd = l->fds[0];
+        l->fds[0] = l->fds[1];
+        l->nfds--;
     }
     struct mf_blob *blob = mf_area_take(&l->in_areas, mf_msg_get64(body + 8), mf_msg_get64(body), fd, &l->ended);
     return blob ? hand_over_blob(l, *head, blob) : l->ended.code;
@@ -406,7 +409,7 @@ static enum mf_err take_frames(struct mf_link *l)
     l->in_len -= at;
     if (l->in_len > 0 && at > 0)
         memmove(l->in, l->in + at, l->in_len);
-    if (l->fd >= 0 && l->in_len == 0)
+    if (l->nfds > (l->in_len > 0))
         return end(l, MF_EINVAL, "a descriptor that belongs to no message");
     return MF_OK;
 }
@@ -426,8 +429,8 @@ static enum mf_err keep_fd(struct mf_link *l, int fd)
 {
     if (fd < 0)
         return MF_OK;
-    if (l->fd < 0 && !l->in_large) {
-        l->fd = fd;
+    if (l->nfds < 2 && !l->in_large) {
+        l->fds[l->nfds++] = fd;
         return MF_OK;
     }
     close(fd);

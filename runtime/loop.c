@@ -20,8 +20,7 @@
 #include "sys.h"
 #include "sys_fd.h"
 
-#define FIRST_CAP       8
-#define POLLS_PER_YIELD 4u
+#define FIRST_CAP 8
 
 struct table {
     size_t cap, n;
@@ -195,16 +194,16 @@ static bool shall_return(const struct mf_loop *l)
     return atomic_load(&l->woken) || atomic_load(&l->kicked);
 }
 
-/* Polls without sleeping until something comes or the time is over. */
+/* Polls without sleeping until something comes or the time is over. Yields each time: who is to send what this waits for
+ * may need this very processor. */
 static int poll_awake(struct mf_loop *l, uint64_t until)
 {
     struct table *t = l->table;
-    for (unsigned turn = 1;; turn++) {
+    for (;;) {
         int n = mf_sys_poll(t->polls, t->n, 0);
         if (n != 0 || shall_return(l) || until == 0 || mf_sys_now() >= until)
             return n;
-        if (turn % POLLS_PER_YIELD == 0)
-            mf_sys_yield();
+        mf_sys_yield();
     }
 }
 

@@ -1,7 +1,8 @@
 /* The event loop: descriptors and wake-ups on poll(2). Part of one owner (or of one agent): whoever waits turns it.
  *
  * Everything is called with the lock that the loop was made with held, except mf_loop_wake. Callbacks run with the
- * lock held, on the thread that turns; they may add, change and remove watches, their own too. */
+ * lock held, on the thread that turns; they may add, change and remove watches, their own too, and let go of the lock
+ * for a while, but not turn. */
 #ifndef MF_LOOP_H
 #define MF_LOOP_H
 
@@ -18,7 +19,9 @@ enum mf_loop_event {
     MF_LOOP_HANGUP = 4, /* reported whether asked for or not: the other end is gone, or the descriptor is broken */
 };
 
-/* One watched descriptor; part of the caller's struct. All fields are the caller's before the add, the loop's after. */
+/* One watched descriptor; part of the caller's struct. The caller sets fd, events and ready before the add and leaves the
+ * rest zero; after it, all fields are the loop's until the remove. One that hangs up is called at each turn until it is
+ * removed. */
 struct mf_loop_watch {
     int fd;
     unsigned events;                                             /* what to wait for; may be 0 */

@@ -1,0 +1,409 @@
+/* Links: frames of all sizes over real sockets and over a stream that trickles; ends, garbage, hostile frames. */
+#include "check.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "../../runtime/link.h"
+#include "../../runtime/sys_fd.h"
+
+/* What a receiver keeps of the frames. */
+struct inbox {
+    int frames;
+    struct mf_msg_head last;
+    size_t bytes;
+    bool good;            /* all bodies had the bytes that pattern would give them */
+    struct mf_blob *kept; /* the last blob, if keep */
+    bool keep;
+    enum mf_err answer;
+    struct mf_link *echo;
+};
+
+static unsigned char pattern(uint64_t id, size_t i)
+{
+    return (unsigned char)(id * 31 + i * 7 + (i >> 8));
+}
+
+static enum mf_err receive(void *arg, const struct mf_link_frame *f)
+{
+    struct inbox *in = arg;
+    in->frames++;
+    in->last = f->head;
+    in->bytes += (size_t)f->head.length;
+    for (size_t i = 0; i < f->head.length; i++)
+        in->good = in->good && f->body[i] == pattern(f->head.id, i);
+    if (f->blob) {
+        in->good = in->good && f->blob->data == f->body && f->blob->len == f->head.length;
+        if (in->keep) {
+            mf_blob_unref(in->kept);
+            in->kept = mf_blob_ref(f->blob);
+        }
+    }
+    if (in->echo) {
+        struct mf_msg_part part = {f->body, (size_t)f->head.length};
+        CHECK(mf_link_send(in->echo, MF_MSG_PONG, f->head.id, &part, 1) == MF_OK);
+    }
+    return in->answer;
+}
+
+/* Two links and their inboxes. */
+struct pair {
+    struct mf_link *link[2];
+    struct inbox in[2];
+};
+
+static void open_pair(struct pair *p)
+{
+    int fd[2];
+    struct mf_fault fault;
+    *p = (struct pair){.in = {{.good = true}, {.good = true}}};
+    CHECK(mf_sys_socketpair(fd));
+    for (int i = 0; i < 2; i++) {
+        p->link[i] = mf_link_new(mf_stream_fd_new(fd[i], &fault), receive, &p->in[i], &fault);
+        CHECK(p->link[i] && mf_link_fd(p->link[i]) == fd[i] && mf_link_pending(p->link[i]) == 0);
+    }
+}
+
+static void close_pair(struct pair *p)
+{
+    for (int i = 0; i < 2; i++) {
+        CHECK(p->in[i].good);
+        mf_link_free(p->link[i]);
+        mf_blob_unref(p->in[i].kept);
+    }
+}
+
+static unsigned char *make_body(uint64_t id, size_t n)
+{
+    unsigned char *bytes = malloc(n ? n : 1);
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = pattern(id, i);
+    return bytes;
+}
+
+/* Sends in three parts. */
+static enum mf_err send_body(struct mf_link *l, uint64_t id, size_t n)
+{
+    unsigned char *bytes = make_body(id, n);
+    struct mf_msg_part parts[3] = {{bytes, n / 3}, {NULL, 0}, {bytes + n / 3, n - n / 3}};
+    enum mf_err e = mf_link_send(l, MF_MSG_TASK, id, parts, 3);
+    free(bytes);
+    return e;
+}
+
+/* Reads and writes on both sides until the inbox has that many frames. */
+static void pump(struct pair *p, const struct inbox *in, int frames)
+{
+    for (long i = 0; in->frames < frames && i < 10000000; i++)
+        for (int side = 0; side < 2; side++)
+            if (mf_link_flush(p->link[side]) != MF_OK || mf_link_read(p->link[side], NULL) != MF_OK) {
+                CHECK(!"the link has ended");
+                return;
+            }
+    CHECK(in->frames == frames);
+}
+
+static const size_t sizes[] = {
+    0, 1, 2, 100, 4079, 4080, 65519, 65520, 65521, 200000, MF_MSG_INLINE, MF_MSG_INLINE + 1, 300000, 3000000};
+#define SIZES (int)(sizeof sizes / sizeof sizes[0])
+
+static void test_sizes(void)
+{
+    struct pair p;
+    open_pair(&p);
+    for (int i = 0; i < SIZES; i++) {
+        CHECK(send_body(p.link[0], (uint64_t)i, sizes[i]) == MF_OK);
+        pump(&p, &p.in[1], i + 1);
+        CHECK(p.in[1].last.kind == MF_MSG_TASK && p.in[1].last.id == (uint64_t)i && p.in[1].last.flags == 0);
+        CHECK(p.in[1].last.length == sizes[i]);
+    }
+    close_pair(&p);
+}
+
+/* All at once and echoed, with nobody reading meanwhile. */
+static void test_echo(void)
+{
+    struct pair p;
+    open_pair(&p);
+    p.in[1].echo = p.link[1];
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < SIZES; i++)
+            CHECK(send_body(p.link[0], (uint64_t)(i + 100 * round), sizes[i]) == MF_OK);
+    pump(&p, &p.in[0], 3 * SIZES);
+    CHECK(p.in[0].last.kind == MF_MSG_PONG && p.in[0].last.id == (uint64_t)(SIZES - 1 + 200));
+    CHECK(p.in[0].bytes == p.in[1].bytes && mf_link_pending(p.link[0]) == 0 && mf_link_pending(p.link[1]) == 0);
+    close_pair(&p);
+}
+
+static void test_queue(void)
+{
+    struct pair p;
+    struct mf_msg_part none = {NULL, 0};
+    open_pair(&p);
+    for (int i = 0; i < 100; i++)
+        CHECK(mf_link_queue(p.link[0], MF_MSG_PING, (uint64_t)i, &none, i % 2) == MF_OK);
+    CHECK(mf_link_pending(p.link[0]) == 100 * MF_MSG_HEAD);
+    CHECK(mf_link_read(p.link[1], NULL) == MF_OK && p.in[1].frames == 0);
+    CHECK(mf_link_flush(p.link[0]) == MF_OK && mf_link_pending(p.link[0]) == 0);
+    pump(&p, &p.in[1], 100);
+    CHECK(p.in[1].last.id == 99);
+    close_pair(&p);
+}
+
+/* A blob outlives link and sender, and the sender does not write over it. */
+static void test_kept_blobs(void)
+{
+    struct pair p;
+    open_pair(&p);
+    p.in[1].keep = true;
+    CHECK(send_body(p.link[0], 1, 400000) == MF_OK);
+    pump(&p, &p.in[1], 1);
+    struct mf_blob *first = mf_blob_ref(p.in[1].kept);
+    for (int i = 2; i <= 10; i++) {
+        CHECK(send_body(p.link[0], (uint64_t)i, 400000 - (size_t)i) == MF_OK);
+        pump(&p, &p.in[1], i);
+    }
+    struct mf_blob *last = mf_blob_ref(p.in[1].kept);
+    close_pair(&p);
+    bool good = first && last && first->len == 400000 && last->len == 400000 - 10;
+    for (size_t i = 0; good && i < last->len; i++)
+        good = first->data[i] == pattern(1, i) && last->data[i] == pattern(10, i);
+    CHECK(good);
+    mf_blob_unref(first);
+    mf_blob_unref(last);
+}
+
+/* With no descriptors to be had, large bodies go through the stream. */
+static void test_no_descriptors(void)
+{
+    struct pair p;
+    struct rlimit limit, low;
+    open_pair(&p);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    low = limit;
+    low.rlim_cur = 3;
+    CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
+    CHECK(send_body(p.link[0], 5, 1000000) == MF_OK);
+    CHECK(mf_link_pending(p.link[0]) > 0);
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    pump(&p, &p.in[1], 1);
+    CHECK(p.in[1].last.length == 1000000);
+    close_pair(&p);
+}
+
+/* --- Ends ------------------------------------------------------------------------------------------------------- */
+
+/* What reading says after the peer wrote these bytes and, if it does, closed. */
+static enum mf_err after_bytes(const void *bytes, size_t n, bool greet, struct mf_fault *fault)
+{
+    int fd[2];
+    struct inbox in = {.good = true};
+    enum mf_err e = MF_OK;
+    static const unsigned char ping[MF_MSG_HEAD] = {12, 0, 0, 0, MF_MSG_PING};
+    CHECK(mf_sys_socketpair(fd));
+    struct mf_link *l = mf_link_new(mf_stream_fd_new(fd[0], NULL), receive, &in, NULL);
+    mf_link_limit(l, MF_MSG_MAX_HELLO);
+    if (greet)
+        CHECK(write(fd[1], ping, sizeof ping) == (ssize_t)sizeof ping);
+    CHECK(write(fd[1], bytes, n) == (ssize_t)n);
+    close(fd[1]);
+    for (int i = 0; i < 1000000 && e == MF_OK; i++)
+        e = mf_link_read(l, fault);
+    CHECK(mf_link_read(l, NULL) == e && in.frames == greet);
+    mf_link_free(l);
+    return e;
+}
+
+static void test_ends(void)
+{
+    static const unsigned char whole[MF_MSG_HEAD + 4] = {16, 0, 0, 0, MF_MSG_BYE};
+    struct mf_fault fault;
+    CHECK(after_bytes("", 0, true, &fault) == MF_ECLOSED && strstr(fault.text, "closed by the peer"));
+    for (size_t n = 1; n < sizeof whole; n++) {
+        CHECK(after_bytes(whole, n, true, &fault) == MF_ELOST && strstr(fault.text, "truncated"));
+        CHECK(after_bytes(whole, n, false, &fault) == MF_EINVAL);
+    }
+    static unsigned char large[100000] = {0, 0, 16, 0, MF_MSG_BYE};
+    CHECK(after_bytes(large, sizeof large, true, &fault) == MF_ELOST && strstr(fault.text, "truncated"));
+}
+
+static void test_garbage(void)
+{
+    struct mf_fault fault;
+    CHECK(after_bytes("HTTP/1.1 400 \"Bad\"\r\nmore and more", 33, false, &fault) == MF_EINVAL);
+    CHECK(strstr(fault.text, "not Moonfleet's protocol; it begins with \"HTTP/1.1 400 \\x22B"));
+    if (!getenv("MF_TEST_READ_MAX")) /* else it has not read more so far */
+        CHECK(strstr(fault.text, "\"HTTP/1.1 400 \\x22Bad\\x22\\x0d\\nmore and more\""));
+    CHECK(after_bytes("no\n", 3, false, &fault) == MF_EINVAL && strstr(fault.text, "\"no\\n\""));
+    static const unsigned char long_hello[MF_MSG_HEAD] = {13, 1, 0, 0, MF_MSG_HELLO}; /* 257 bytes */
+    CHECK(after_bytes(long_hello, sizeof long_hello, false, &fault) == MF_EINVAL);
+    static const unsigned char unknown[MF_MSG_HEAD] = {12, 0, 0, 0, 99};
+    CHECK(after_bytes(unknown, sizeof unknown, true, &fault) == MF_EINVAL);
+    CHECK(strcmp(fault.text, "unknown message kind 99") == 0);
+}
+
+/* Claims of a body beside the stream that are not so: a descriptor that is missing, an area that is not there. */
+static void test_false_claims(void)
+{
+    unsigned char frame[MF_MSG_HEAD + MF_MSG_BESIDE_BODY] = {28, 0, 0, 0, MF_MSG_TASK, MF_MSG_BESIDE | MF_MSG_FD};
+    struct mf_fault fault;
+    frame[MF_MSG_HEAD + 2] = 16; /* a megabyte */
+    CHECK(after_bytes(frame, sizeof frame, true, &fault) == MF_EINVAL && strstr(fault.text, "without its descriptor"));
+    frame[5] = MF_MSG_BESIDE;
+    CHECK(after_bytes(frame, sizeof frame, true, &fault) == MF_EINVAL && strstr(fault.text, "shared memory"));
+    frame[MF_MSG_HEAD + 8] = 200;
+    CHECK(after_bytes(frame, sizeof frame, true, &fault) == MF_EINVAL && strstr(fault.text, "number 200"));
+    CHECK(after_bytes(frame, sizeof frame, false, &fault) == MF_EINVAL && strstr(fault.text, "not Moonfleet's"));
+}
+
+static void test_refusing_receiver(void)
+{
+    struct pair p;
+    struct mf_fault fault;
+    open_pair(&p);
+    p.in[1].answer = MF_ELIMIT;
+    CHECK(send_body(p.link[0], 1, 10) == MF_OK && send_body(p.link[0], 2, 10) == MF_OK);
+    enum mf_err e = MF_OK;
+    for (int i = 0; i < 100 && e == MF_OK; i++)
+        e = mf_link_read(p.link[1], &fault);
+    CHECK(e == MF_ELIMIT && fault.code == MF_ELIMIT && strstr(fault.text, "TASK") && p.in[1].frames == 1);
+    close_pair(&p);
+}
+
+/* The peer says its last words and goes; they can still be read after a write has failed. */
+static void test_last_words(void)
+{
+    struct pair p;
+    struct mf_fault fault;
+    enum mf_err e = MF_OK;
+    open_pair(&p);
+    CHECK(send_body(p.link[1], 7, 100) == MF_OK);
+    mf_link_free(p.link[1]);
+    p.link[1] = NULL;
+    for (int i = 0; i < 3; i++)
+        CHECK(send_body(p.link[0], 1, i == 2 ? 1000000 : 10) == MF_ECLOSED);
+    CHECK(mf_link_flush(p.link[0]) == MF_ECLOSED && mf_link_pending(p.link[0]) == 0);
+    for (int i = 0; i < 1000 && e == MF_OK; i++)
+        e = mf_link_read(p.link[0], &fault);
+    CHECK(p.in[0].frames == 1 && p.in[0].last.id == 7);
+    CHECK(e == MF_ECLOSED || e == MF_ELOST);
+    close_pair(&p);
+}
+
+/* --- A stream that trickles ------------------------------------------------------------------------------------- */
+
+/* Both ends in memory: what is written to one is read from it again, a few bytes at a time. No descriptors. */
+struct trickle {
+    struct mf_stream_end end;
+    struct mf_buf bytes;
+    size_t read;
+    unsigned turn;
+};
+
+static size_t trickle_amount(struct trickle *t, size_t n)
+{
+    size_t most = (t->turn++ * 7u) % 23u;
+    return n < most ? n : most;
+}
+
+static ssize_t trickle_read(struct mf_stream_end *s, void *bytes, size_t n, int *fd)
+{
+    struct trickle *t = (struct trickle *)(void *)s;
+    size_t left = t->bytes.len - t->read;
+    n = trickle_amount(t, n < left ? n : left);
+    if (n > 0)
+        memcpy(bytes, t->bytes.data + t->read, n);
+    t->read += n;
+    *fd = -1;
+    return (ssize_t)n;
+}
+
+static ssize_t trickle_write(struct mf_stream_end *s, const struct iovec *pieces, int n, int fd)
+{
+    struct trickle *t = (struct trickle *)(void *)s;
+    ssize_t total = 0;
+    if (fd != -1)
+        return -1; /* it passes none */
+    for (int i = 0; i < n; i++) {
+        size_t part = trickle_amount(t, pieces[i].iov_len);
+        if (!mf_buf_append(&t->bytes, pieces[i].iov_base, part))
+            return -1;
+        total += (ssize_t)part;
+        if (part < pieces[i].iov_len)
+            break;
+    }
+    return total;
+}
+
+static int trickle_fd(const struct mf_stream_end *s)
+{
+    (void)s;
+    return -1;
+}
+
+static const char *trickle_error(const struct mf_stream_end *s)
+{
+    (void)s;
+    return "trickled away";
+}
+
+static void trickle_close(struct mf_stream_end *s)
+{
+    mf_buf_release(&((struct trickle *)(void *)s)->bytes);
+    free(s);
+}
+
+static const struct mf_stream_table trickle_table = {.name = "trickle",
+                                                     .read = trickle_read,
+                                                     .write = trickle_write,
+                                                     .fd = trickle_fd,
+                                                     .last_error = trickle_error,
+                                                     .close = trickle_close};
+
+static void test_trickle(void)
+{
+    struct trickle *t = calloc(1, sizeof *t);
+    struct inbox in = {.good = true};
+    t->end.table = &trickle_table;
+    struct mf_link *l = mf_link_new(&t->end, receive, &in, NULL);
+    for (int i = 0; i < SIZES - 1; i++)
+        CHECK(send_body(l, (uint64_t)i, sizes[i]) == MF_OK);
+    for (long i = 0; in.frames < SIZES - 1 && i < 1000000; i++)
+        if (mf_link_flush(l) != MF_OK || mf_link_read(l, NULL) != MF_OK)
+            break;
+    CHECK(in.frames == SIZES - 1 && in.good && in.last.length == 300000 && mf_link_pending(l) == 0);
+    mf_link_free(l);
+}
+
+static void test_too_long(void)
+{
+    struct pair p;
+    struct mf_msg_part parts[2] = {{(const unsigned char *)"", SIZE_MAX / 2},
+                                   {(const unsigned char *)"", SIZE_MAX / 2}};
+    open_pair(&p);
+    CHECK(mf_link_send(p.link[0], MF_MSG_CODE, 1, parts, 2) == MF_ELIMIT && mf_link_pending(p.link[0]) == 0);
+    close_pair(&p);
+}
+
+int main(void)
+{
+    test_sizes();
+    test_echo();
+    test_queue();
+    test_kept_blobs();
+    test_no_descriptors();
+    test_ends();
+    test_garbage();
+    test_false_claims();
+    test_refusing_receiver();
+    test_last_words();
+    test_trickle();
+    test_too_long();
+    mf_link_free(NULL);
+    return check_report();
+}
