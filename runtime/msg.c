@@ -99,11 +99,10 @@ static enum mf_err broken(struct mf_fault *fault, const char *kind)
 /* --- Head ------------------------------------------------------------------------------------------------------- */
 
 static const char *const names[MF_MSG_KINDS] = {
-    [MF_MSG_HELLO] = "HELLO",     [MF_MSG_INIT] = "INIT",     [MF_MSG_CODE] = "CODE",
-    [MF_MSG_FORGET] = "FORGET",   [MF_MSG_TASK] = "TASK",     [MF_MSG_CANCEL] = "CANCEL",
-    [MF_MSG_RECALL] = "RECALL", [MF_MSG_OUTPUT] = "OUTPUT", [MF_MSG_PROGRESS] = "PROGRESS",
-    [MF_MSG_RESULT] = "RESULT",   [MF_MSG_FETCH] = "FETCH",   [MF_MSG_MODULE] = "MODULE",
-    [MF_MSG_PING] = "PING",       [MF_MSG_PONG] = "PONG",     [MF_MSG_BYE] = "BYE",
+    [MF_MSG_HELLO] = "HELLO",       [MF_MSG_INIT] = "INIT",     [MF_MSG_CODE] = "CODE",     [MF_MSG_FORGET] = "FORGET",
+    [MF_MSG_TASK] = "TASK",         [MF_MSG_CANCEL] = "CANCEL", [MF_MSG_RECALL] = "RECALL", [MF_MSG_OUTPUT] = "OUTPUT",
+    [MF_MSG_PROGRESS] = "PROGRESS", [MF_MSG_RESULT] = "RESULT", [MF_MSG_FETCH] = "FETCH",   [MF_MSG_MODULE] = "MODULE",
+    [MF_MSG_PING] = "PING",         [MF_MSG_PONG] = "PONG",     [MF_MSG_BYE] = "BYE",
 };
 
 const char *mf_msg_name(uint8_t kind)

@@ -12,13 +12,15 @@ runner
 loop
 stream
 msg area link
-launch
+launch codes modules
 future
 owner queue
 backend.h
 pool
 sched
 worker
+peer
+fleet
 agent
 backend
 runtime

@@ -21,7 +21,7 @@ struct mf_instance {
     const atomic_bool *wanted; /* of the running task: it must stop */
     uint64_t tasks;            /* counts tasks */
     uint64_t serial;           /* counts tasks and elements, so that others notice that a new one began */
-    bool process;               /* it has a process of its own */
+    bool process;              /* it has a process of its own */
     bool exiting;              /* the task called os.exit */
     int exit_code;
 };
