@@ -26,6 +26,7 @@
 #define SPIN_NS             60000
 #define SPIN_TURNS_PER_LOOK 16u
 #define SPINNERS            1
+#define YIELD_EVERY         64u /* pauses of an idle worker: the owner makes tasks meanwhile, and yielding disturbs it */
 #define SHORT_NS            10000   /* tasks that take less than this are done before a sleeper is awake */
 #define SHORT_PENDING       32      /* so many of them are worth waking one */
 #define OVERDUE_NS          1000000 /* but if they wait for longer than this, the guess was wrong */
@@ -170,7 +171,7 @@ static void spin(struct mf_pool *pool)
     for (unsigned turn = 0; pending(pool) == 0; turn++) {
         if (turn % SPIN_TURNS_PER_LOOK == 0 && mf_sys_now() >= end)
             break;
-        mf_sys_spin(turn);
+        mf_sys_spin(turn, YIELD_EVERY);
     }
     pthread_mutex_lock(&pool->owner->lock);
     pool->spinners--;

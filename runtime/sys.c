@@ -18,9 +18,8 @@
 #include <sys/random.h>
 #endif
 
-#define NS                   1000000000ull
-#define SEM_SLICE            NS  /* a semaphore sleeps on the wall clock: look at the monotonic one this often */
-#define SPIN_TURNS_PER_YIELD 64u /* pauses between two calls of the scheduler */
+#define NS        1000000000ull
+#define SEM_SLICE NS /* a semaphore sleeps on the wall clock: look at the monotonic one this often */
 
 uint64_t mf_sys_now(void)
 {
@@ -209,9 +208,9 @@ bool mf_sys_sem_wait_until(sem_t *sem, uint64_t deadline)
     }
 }
 
-void mf_sys_spin(unsigned turn)
+void mf_sys_spin(unsigned turn, unsigned yield_every)
 {
-    if (turn % SPIN_TURNS_PER_YIELD == SPIN_TURNS_PER_YIELD - 1) {
+    if (turn % yield_every == yield_every - 1) {
         sched_yield();
         return;
     }

@@ -46,8 +46,9 @@ void mf_sys_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64
 /* Sleeps until the semaphore is posted (true), or the deadline has passed or a signal handler ran (false). */
 bool mf_sys_sem_wait_until(sem_t *sem, uint64_t deadline);
 
-/* One turn of a spin loop: tells the processor, and every so often the scheduler. */
-void mf_sys_spin(unsigned turn);
+/* One turn of a spin loop: tells the processor and, in one of yield_every turns, the scheduler, in case the thread that
+ * is waited for has no core of its own. */
+void mf_sys_spin(unsigned turn, unsigned yield_every);
 
 /* A thread with that much stack (bytes) and all signals blocked except the one that interrupts. */
 enum mf_err mf_sys_thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg,

@@ -91,6 +91,11 @@ bool mf_decode_more(const struct mf_decoder *d);          /* is there another to
 void mf_decode_value(lua_State *L, struct mf_decoder *d); /* pushes it */
 void mf_decode_end(lua_State *L, struct mf_decoder *d);   /* raises if bytes are left over */
 
+/* Calls the C function under its nargs arguments, which decodes len bytes, and leaves all its results, as lua_call
+ * would. While a long message is read the collector stands still: nothing of it is garbage yet, and going over half of
+ * it again and again costs more than reading it. */
+void mf_decode_call(lua_State *L, int nargs, size_t len);
+
 /* Where a lib or state keeps what the codec must know of the state it runs in; called once for each state when its
  * standard libraries are open and before user code runs: remembers the pristine globals (name -> value). */
 void mf_codec_open(lua_State *L);

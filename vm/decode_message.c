@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEP_BYTES ((size_t)4096) /* of frames, and of cells, that an idle decoder keeps */
+#define LONG_MESSAGE ((size_t)64 * 1024) /* bytes; see mf_decode_call */
+#define KEEP_BYTES   ((size_t)4096)      /* of frames, and of cells, that an idle decoder keeps */
 
 static const char registry_key;
 
@@ -150,4 +151,18 @@ void mf_decode_end(lua_State *L, struct mf_decoder *d)
         release(d);
     lua_pushvalue(L, d->self);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
+}
+
+void mf_decode_call(lua_State *L, int nargs, size_t len)
+{
+    bool still = len > LONG_MESSAGE && lua_gc(L, LUA_GCISRUNNING);
+    if (!still) {
+        lua_call(L, nargs, LUA_MULTRET);
+        return;
+    }
+    lua_gc(L, LUA_GCSTOP);
+    int status = lua_pcall(L, nargs, LUA_MULTRET, 0);
+    lua_gc(L, LUA_GCRESTART);
+    if (status != LUA_OK)
+        lua_error(L);
 }

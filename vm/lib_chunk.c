@@ -196,6 +196,24 @@ static int collect_failure(lua_State *L)
     return 4;
 }
 
+/* The arguments of collect, checked; the future is done. */
+static int collect_body(lua_State *L)
+{
+    const struct mf_lib_future *object = lua_touserdata(L, 1);
+    const struct mf_blob *bytes = object->future->result;
+    struct mf_decode_options options = {.trust = true};
+    struct mf_decoder *d = mf_decode_begin(L, bytes->data, bytes->len, &options);
+    lua_pushboolean(L, 1);
+    if (object->mode == MF_RUN_FOLD || object->mode == MF_RUN_MAPFOLD) {
+        mf_decode_value(L, d);
+    } else {
+        read_elements(L, object, d);
+        lua_pushinteger(L, object->count);
+    }
+    mf_decode_end(L, d);
+    return 2;
+}
+
 /* collect(results or nil, errors or nil, tracebacks or nil) of a chunk's future: see the top of run.h */
 static int future_collect(lua_State *L)
 {
@@ -207,20 +225,14 @@ static int future_collect(lua_State *L)
     mf_lib_finish(L, object);
     if (mf_future_state(object->future) != MF_FUTURE_DONE)
         return collect_failure(L);
-    const struct mf_blob *bytes = object->future->result;
+    struct mf_blob *bytes = object->future->result;
     luaL_argcheck(L, bytes, 1, "its result was read already");
-    struct mf_decode_options options = {.trust = true};
-    struct mf_decoder *d = mf_decode_begin(L, bytes->data, bytes->len, &options);
-    lua_pushboolean(L, 1);
-    if (object->mode == MF_RUN_FOLD || object->mode == MF_RUN_MAPFOLD) {
-        mf_decode_value(L, d);
-    } else {
-        read_elements(L, object, d);
-        lua_pushinteger(L, object->count);
-    }
-    mf_decode_end(L, d);
+    lua_pushcfunction(L, collect_body);
+    for (int i = 1; i <= 4; i++) /* copies: the object must outlive the call */
+        lua_pushvalue(L, i);
+    mf_decode_call(L, 4, bytes->len);
     object->count = 0;
-    mf_blob_unref(object->future->result);
+    mf_blob_unref(bytes);
     object->future->result = NULL;
     return 2;
 }

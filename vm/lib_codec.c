@@ -107,22 +107,32 @@ static int codec_encode_with(lua_State *L)
     return encode_range(L, 2, last, &o);
 }
 
-static int codec_decode(lua_State *L)
+static int decode_body(lua_State *L)
 {
     size_t len;
-    const char *bytes = luaL_checklstring(L, 1, &len);
+    const char *bytes = lua_tolstring(L, 1, &len);
     struct mf_decode_options o = {.trust = lua_isnoneornil(L, 2) || lua_toboolean(L, 2)};
-    lua_settop(L, 3);
-    if (!lua_isnil(L, 3)) {
-        luaL_checktype(L, 3, LUA_TTABLE);
+    if (!lua_isnil(L, 3))
         o.env = 3;
-    }
     struct mf_decoder *d = mf_decode_begin(L, bytes, len, &o);
     int count = 0;
     for (; mf_decode_more(d); count++)
         mf_decode_value(L, d);
     mf_decode_end(L, d);
     return count;
+}
+
+static int codec_decode(lua_State *L)
+{
+    size_t len;
+    luaL_checklstring(L, 1, &len);
+    lua_settop(L, 3);
+    luaL_argexpected(L, lua_isnil(L, 3) || lua_istable(L, 3), 3, "table");
+    lua_pushcfunction(L, decode_body);
+    for (int i = 1; i <= 3; i++)
+        lua_pushvalue(L, i);
+    mf_decode_call(L, 3, len);
+    return lua_gettop(L) - 3;
 }
 
 static int codec_flags(lua_State *L)

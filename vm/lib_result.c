@@ -46,9 +46,10 @@ void mf_lib_finish(lua_State *L, struct mf_lib_future *object)
     print_output(L, object);
 }
 
-/* Leaves the values of a message on the stack. */
-static int decode_all(lua_State *L, const struct mf_blob *bytes)
+/* The values of a message; the argument is the blob. */
+static int decode_body(lua_State *L)
 {
+    const struct mf_blob *bytes = lua_touserdata(L, 1);
     struct mf_decode_options options = {.trust = true};
     struct mf_decoder *d = mf_decode_begin(L, bytes->data, bytes->len, &options);
     int base = lua_gettop(L);
@@ -57,8 +58,17 @@ static int decode_all(lua_State *L, const struct mf_blob *bytes)
         mf_decode_value(L, d);
     }
     mf_decode_end(L, d);
-    lua_remove(L, base);
-    return lua_gettop(L) - base + 1;
+    return lua_gettop(L) - base;
+}
+
+/* Leaves them on the stack. Returns how many. */
+static int decode_all(lua_State *L, struct mf_blob *bytes)
+{
+    int base = lua_gettop(L);
+    lua_pushcfunction(L, decode_body);
+    lua_pushlightuserdata(L, bytes);
+    mf_decode_call(L, 1, bytes->len);
+    return lua_gettop(L) - base;
 }
 
 static const char *const kinds[] = {NULL, "error", "timeout", "cancelled", "lost"};

@@ -183,7 +183,7 @@ static void test_cancel_races(void)
     for (int i = 0; i < 10000; i++) {
         struct mf_future *f = fake_plain(pool, FAKE_ECHO, "x");
         for (int k = 0; k < i % 50 * 4; k++)
-            mf_sys_spin(0);
+            mf_sys_spin(0, 1);
         bool won = mf_runtime_cancel(owner, f);
         enum mf_future_state state = mf_future_state(f);
         FAKE_MUST(state == (won ? MF_FUTURE_CANCELLED : MF_FUTURE_DONE) && won == !f->result);

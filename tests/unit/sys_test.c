@@ -74,7 +74,7 @@ static void test_small_things(void)
     close(ends[0]);
     close(ends[1]);
     for (unsigned turn = 0; turn < 200; turn++)
-        mf_sys_spin(turn);
+        mf_sys_spin(turn, 16);
 }
 
 /* --- Waiting ---------------------------------------------------------------------------------------------------- */
