@@ -1,5 +1,5 @@
-/* Code that a worker has decoded and keeps: a map's function for all its chunks, and functions of futures that cannot be
- * told from a fresh copy. Belongs to the worker's thread. */
+/* Code that a worker has decoded and keeps: functions that cannot be told from a fresh copy, and the large code of a map
+ * for all its chunks. Belongs to the worker's thread. */
 #ifndef MF_PREPARED_H
 #define MF_PREPARED_H
 
@@ -34,7 +34,8 @@ void mf_prepared_trim(lua_State *L, struct mf_prepared *p);
 void mf_prepared_release(struct mf_prepared *p);
 
 /* Appends the code message that mf_prepared_push reads: the functions at those stack indices (fn2 may be 0), the list of
- * packages at that index to require first (may be 0), and whether a worker keeps it for all tasks that refer to it.
+ * packages at that index to require first (may be 0), and whether a worker may keep it, if it is large, for all tasks
+ * that refer to it (a map's).
  * options as for mf_encode_begin. May raise. */
 void mf_prepared_encode(lua_State *L, struct mf_buf *out, int fn, int fn2, int packages, bool keep,
                         const struct mf_encode_options *options);

@@ -343,8 +343,9 @@ end
 ---`mf.plan { { "threads", workers = 2 }, { "threads", workers = 2 } }`, nested; or a plan that this function returned.
 ---
 ---Setting a plan retires the workers of the one before: its outstanding futures finish, its exports are forgotten. In
----a task the plan lasts until the task ends. Options of `threads`: `workers` (default `mf.cores()`), `queue_bytes`
----(bytes of queued tasks past which creation waits), `grace` (seconds that a cancelled task has to end).
+---a task the plan lasts until the task ends. Options of `threads` and `processes`: `workers` (default `mf.cores()`),
+---`queue_bytes` (bytes of queued tasks past which creation waits), `grace` (seconds that a cancelled task has to end);
+---of `processes` also `program` (path of the moonfleet program that the workers are; default the running one).
 ---@param plan string|table|moonfleet.Plan|nil nil reads
 ---@param given table? options, only with a name
 ---@return moonfleet.Plan plan the current one when reading, the previous one when setting

@@ -96,12 +96,29 @@ local function map_elements()
 end
 
 -- A new plan has a pool of its own, whose workers have not started.
-local function cold_plan()
-    local taken = seconds(function()
-        mf.plan("threads", { workers = WORKERS })
+local function cold(plan)
+    return 1e3 * seconds(function()
+        mf.plan(plan, { workers = WORKERS })
         assert(mf.future(trivial, 1):value() == 1)
     end)
-    return 1e3 * taken
+end
+
+local function cold_threads()
+    return cold("threads")
+end
+
+local function cold_processes()
+    return cold("processes")
+end
+
+-- Bytes a nanosecond, there and back: GB/s each way.
+local function large_string()
+    local megabytes = 64
+    local text = ("x"):rep(megabytes << 20)
+    local taken = seconds(function()
+        assert(#mf.future(trivial, text):value() == #text)
+    end)
+    return 2 * #text / (taken * 1e9)
 end
 
 local function command_ms(command)
@@ -207,7 +224,7 @@ local rows = {
         floor = function() return floor("sum_integer") end,
     },
     {
-        name = "first result, cold plan of 2", unit = "ms", measure = cold_plan, rounds = 15, at_most = 2,
+        name = "first result, cold plan of 2", unit = "ms", measure = cold_threads, rounds = 15, at_most = 2,
         floor = function() return floor("thread_start") / 1e3 * WORKERS end,
     },
     {
@@ -237,12 +254,36 @@ local rows = {
         name = "memory of an idle worker", unit = "KB", at_most = 200,
         measure = function() return memory("worker", 1024) end,
     },
+    {
+        name = "processes: round trip", unit = "us", measure = round_trip, rounds = 9, warm = "processes", ratio = 1.5,
+        floor = function() return floor("socketpair_round_trip") end,
+    },
+    {
+        name = "processes: 20,000 futures, each", unit = "us", measure = many_futures, warm = "processes", at_most = 5,
+        floor = function() return floor("socketpair_round_trip") end,
+    },
+    {
+        name = "processes: map x + 1, each", unit = "ns", measure = map_elements, warm = "processes", at_most = 150,
+        floor = function() return floor("sum_integer") end,
+    },
+    {
+        name = "processes: cold plan of 2", unit = "ms", measure = cold_processes, rounds = 15, ratio = 3,
+        floor = function() return floor("fork_exec_wait") / 1e3 end,
+    },
+    {
+        name = "processes: 64 MB, each way", unit = "GB/s", measure = large_string, warm = "processes",
+        least_ratio = 0.5, floor = function() return floor("memcpy_rate") end,
+    },
+    {
+        name = "processes: memory of an idle one", unit = "MB", at_most = 3,
+        measure = function() return memory("process", 1 << 20) end,
+    },
 }
 
 -- Running and showing them ----------------------------------------------------------------------------------------
 
-local function warm_up()
-    mf.plan("threads", { workers = WORKERS })
+local function warm_up(row)
+    mf.plan(row.warm == true and "threads" or row.warm, { workers = WORKERS })
     for _, future in ipairs({ mf.future(trivial, 1), mf.future(trivial, 2) }) do
         future:value()
     end
@@ -252,7 +293,7 @@ end
 local function run(row)
     local ours, theirs, ratios = {}, {}, {}
     if row.warm then
-        warm_up()
+        warm_up(row)
         row.measure() -- caches, the allocator and the processor's clock take a round to settle
     end
     for i = 1, row.rounds or ROUNDS do
@@ -267,6 +308,7 @@ end
 
 local function budget_of(row)
     return row.ratio and ("<= %g x floor"):format(row.ratio)
+        or row.least_ratio and (">= %g x floor"):format(row.least_ratio)
         or row.at_most and ("<= %g %s"):format(row.at_most, row.unit)
         or row.at_least and (">= %g %s"):format(row.at_least, row.unit)
         or "-"
@@ -275,6 +317,8 @@ end
 local function verdict_of(row, ours, theirs, ratio)
     if row.ratio then
         return ratio <= row.ratio and "ok" or "MISSED"
+    elseif row.least_ratio then
+        return ratio >= row.least_ratio and "ok" or "MISSED"
     elseif row.at_most then
         return ours <= row.at_most and "ok" or "MISSED"
     elseif row.at_least then
@@ -293,12 +337,12 @@ local function figure(value, unit)
     return ("%." .. decimals .. "f"):format(value) .. (unit and " " .. unit or "")
 end
 
-local line = "%-30s %12s %15s %12s %8s  %s"
+local line = "%-32s %12s %15s %12s %8s  %s"
 
 local function print_row(row)
     local ok, ours, theirs, ratio = pcall(run, row)
     if not ok then
-        print(("%-30s FAILED: %s"):format(row.name, tostring(ours)))
+        print(("%-32s FAILED: %s"):format(row.name, tostring(ours)))
         return false
     end
     local verdict = verdict_of(row, ours, theirs, ratio)
@@ -311,7 +355,7 @@ end
 
 local function main()
     local all_ran, some = true, false
-    print(("%s, threads with %d workers, %d usable cores; medians of at least %d rounds"):format(
+    print(("%s, plans with %d workers, threads unless named, %d usable cores; medians of at least %d rounds"):format(
         _VERSION, WORKERS, mf.cores(), ROUNDS))
     print(line:format("work", "ours", "budget", "floor", "ratio", "verdict"))
     for _, row in ipairs(rows) do

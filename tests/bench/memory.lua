@@ -3,16 +3,17 @@
 --
 --   moonfleet tests/bench/memory.lua queued      a trivial future in the queue, held in a list
 --   moonfleet tests/bench/memory.lua worker      a started, idle worker of the plan threads
+--   moonfleet tests/bench/memory.lua process     the same of the plan processes: that process's own private memory
 local mf = require("moonfleet")
 
 local FUTURES, WORKERS = 100000, 16
 
 -- Private memory in bytes, of which "private" excludes what is shared with other processes, such as the program's text.
-local function private_bytes()
+local function private_bytes(process)
     collectgarbage()
     collectgarbage()
     local sum = 0
-    for line in io.lines("/proc/self/smaps_rollup") do
+    for line in io.lines(("/proc/%s/smaps_rollup"):format(process or "self")) do
         sum = sum + (tonumber(line:match("^Private_%a+:%s+(%d+) kB")) or 0)
     end
     assert(sum > 0, "/proc/self/smaps_rollup names no private memory")
@@ -62,4 +63,12 @@ function what.worker()
     return grown / WORKERS
 end
 
-print(assert(what[arg[1]], "usage: moonfleet tests/bench/memory.lua queued|worker")())
+function what.process()
+    mf.plan("processes", { workers = 1 })
+    local worker = mf.future(function()
+        return math.tointeger(io.open("/proc/self/stat"):read("n"))
+    end):value()
+    return private_bytes(worker)
+end
+
+print(assert(what[arg[1]], "usage: moonfleet tests/bench/memory.lua queued|worker|process")())

@@ -306,7 +306,7 @@ static void test_two_turners(void)
     a.watch.ready = consume;
     CHECK(pthread_create(&turner, NULL, keep_turning, &t) == 0);
     CHECK(pthread_create(&writer, NULL, keep_writing, &t) == 0);
-    for (int i = 0; a.calls < 2000; i++) {
+    for (int i = 0; a.calls < 2000 || t.turns == 0; i++) {
         enum mf_err e = mf_loop_turn(loop, mf_sys_now() + 100000, 0);
         CHECK(e == MF_OK || e == MF_ETIMEDOUT);
         if (i % 8 == 0) {
