@@ -18,6 +18,7 @@
 
 /* --- Sending ----------------------------------------------------------------------------------------------------- */
 
+/* How many tasks an agent may have at once. One, while nothing is known of how long they take. */
 static unsigned ahead(const struct mf_pool *pool)
 {
     uint64_t n = pool->mean ? AHEAD_NS / pool->mean + 1 : 1;

@@ -50,15 +50,44 @@ void mf_peer_land(struct mf_peer *a, struct mf_flight *flight)
 
 /* --- Sending ----------------------------------------------------------------------------------------------------- */
 
+/* Code that no future and no map refers to any more is forgotten by all agents. */
+static void forget_retired(struct mf_pool *pool)
+{
+    uint64_t number;
+    while ((number = mf_codes_retire(&pool->codes)) != 0)
+        for (int i = 0; i < pool->size; i++) {
+            struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
+            if (a && a->link && mf_codes_unlearn(&a->known, number))
+                mf_link_queue(a->link, MF_MSG_FORGET, number, NULL, 0);
+        }
+}
+
 static enum mf_err send_code(struct mf_peer *a, struct mf_blob *code, uint64_t *id)
 {
     struct mf_pool *pool = a->worker->pool;
+    uint64_t last = pool->codes.last;
     enum mf_err e = mf_codes_number(&pool->codes, code, id);
+    if (pool->codes.last != last)
+        forget_retired(pool);
     if (e != MF_OK || mf_codes_knows(&a->known, *id))
         return e;
     const struct mf_msg_part part = {code->data, code->len};
     e = mf_link_queue(a->link, MF_MSG_CODE, *id, &part, 1);
     return e == MF_OK ? mf_codes_learn(&a->known, *id) : e;
+}
+
+enum mf_err mf_peer_send_setup(struct mf_peer *a, const struct mf_setup *setup)
+{
+    unsigned char head[MF_MSG_TASK_HEAD];
+    struct mf_msg_task task = {.setup = true, .args = {NULL, setup->args ? setup->args->len : 0}};
+    enum mf_err e = a->n < MF_PEER_FLIGHTS ? send_code(a, setup->code, &task.code) : MF_ELIMIT;
+    if (e != MF_OK)
+        return e;
+    mf_msg_pack_task_head(head, &task);
+    const struct mf_msg_part parts[] = {{head, sizeof head}, {setup->args ? setup->args->data : NULL, task.args.n}};
+    uint64_t id = ++a->worker->pool->owner->next_id;
+    *mf_peer_flight(a, a->n++) = (struct mf_flight){.id = id, .setup = true};
+    return mf_link_queue(a->link, MF_MSG_TASK, id, parts, 2);
 }
 
 /* A TASK's body is a head and the payload's own bytes, which are not copied here; see msg.h for the layout. */
@@ -94,7 +123,6 @@ enum mf_err mf_peer_send(struct mf_peer *a, const struct mf_future *f)
     return e;
 }
 
-/* How many tasks an agent may have at once. One, while nothing is known of how long they take. */
 static void update_watch(struct mf_peer *a)
 {
     unsigned events = MF_LOOP_READ | (mf_link_pending(a->link) ? MF_LOOP_WRITE : 0u);

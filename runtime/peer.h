@@ -22,6 +22,7 @@ struct mf_flight {
     uint64_t id;
     struct mf_future *future; /* a reference; NULL when nobody wants the result */
     bool recalled;            /* asked back, because another agent has nothing to do */
+    bool setup;               /* no future's: what everywhere asked of workers that start later */
     bool gone;                /* given back; its place in the ring is passed over */
 };
 
@@ -71,6 +72,8 @@ void mf_peer_land(struct mf_peer *peer, struct mf_flight *flight);
 
 /* Queues the frames that the task of f needs; mf_peer_flush writes them. MF_ENOMEM, MF_ECLOSED. */
 enum mf_err mf_peer_send(struct mf_peer *peer, const struct mf_future *f);
+/* The same for a setup, which gets a flight of its own. MF_ELIMIT when there are too many. */
+enum mf_err mf_peer_send_setup(struct mf_peer *peer, const struct mf_setup *setup);
 void mf_peer_flush(struct mf_peer *peer);
 
 /* Ends the agent, whatever state it is in: kills what is left of its process, reads its last words, loses the task it was

@@ -23,7 +23,12 @@ static enum mf_err on_hello(struct mf_peer *a, const struct mf_link_frame *frame
     pool->starting--;
     pool->births = 0;
     mf_worker_move(a->worker, MF_WORKER_STARTING, MF_WORKER_IDLE);
-    return mf_link_queue(a->link, MF_MSG_INIT, 0, &init, 1);
+    e = mf_link_queue(a->link, MF_MSG_INIT, 0, &init, 1);
+    for (size_t i = 0; e == MF_OK && i < a->worker->setups; i++)
+        e = mf_peer_send_setup(a, &pool->setups[i]);
+    if (e == MF_ELIMIT)
+        mf_fault_set(fault, e, "more than %d calls of everywhere", MF_PEER_FLIGHTS);
+    return e;
 }
 
 /* A task that was not started has come back. It may be the first flight by now, and its future RUNNING as far as we knew:
@@ -59,6 +64,8 @@ static enum mf_err on_result(struct mf_peer *a, const struct mf_link_frame *fram
     if (flight != mf_peer_flight(a, 0) || result.outcome > MF_OUTCOME_ERROR)
         return MF_EINVAL;
     bool wanted = flight->future != NULL;
+    if (flight->setup && result.outcome == MF_OUTCOME_ERROR)
+        snprintf(w->broken, sizeof w->broken, "worker %s could not be set up: a call of everywhere failed", w->name);
     w->started = mf_sys_now() - result.nanoseconds;
     w->deadline = MF_SYS_NEVER;
     mf_peer_land(a, flight);

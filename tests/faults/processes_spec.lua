@@ -137,6 +137,43 @@ describe("a worker process that dies", function()
         end
     end)
 
+    it("is replaced by one that has been set up like it", function()
+        mf.everywhere(function(value)
+            local marks = require("string") -- a table that stays in the worker
+            marks.value, marks.calls = value, (marks.calls or 0) + 1
+        end, 17)
+        local function look()
+            local marks = require("string")
+            return marks.value, marks.calls
+        end
+        assert.same({ 17, 1 }, { mf.future(look):value() })
+        for _ = 1, 3 do
+            assert_lost(mf.future(die, "KILL"), "SIGKILL")
+        end
+        for _ = 1, 4 do
+            assert.same({ 17, 1 }, { mf.future(look):value() })
+        end
+    end)
+
+    it("does not keep the code of maps that are over", function()
+        local function resident(number)
+            mf.future(collectgarbage):value()
+            mf.future(collectgarbage):value()
+            return tonumber(io.open(("/proc/%d/status"):format(number)):read("a"):match("VmRSS:%s+(%d+) kB"))
+        end
+        mf.plan("processes", { workers = 1 })
+        local worker, early = mf.future(pid):value(), nil
+        for i = 1, 40 do
+            local large = ("x"):rep(2000000) .. i
+            assert.equal(#large, mf.map({ 1 }, function() return #large end)[1])
+            collectgarbage()
+            if i == 10 then
+                early = resident(worker)
+            end
+        end
+        assert.is_true(fails.sanitized() or resident(worker) - early < 30000)
+    end)
+
     it("W11: or stops answering is killed when its time is over", function()
         local f = mf.future({ timeout = 0.3 }, die, "STOP")
         local _, err = f:result()
