@@ -6,6 +6,7 @@
 #define MF_BACKEND_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "err.h"
 
@@ -25,6 +26,9 @@ struct mf_backend {
 
     /* Tasks are queued or sent ahead for longer than feed expected. NULL if feed has no expectations. */
     void (*overdue)(struct mf_pool *pool);
+
+    /* Looks whether workers that are far away still answer; returns when to look again. NULL where nothing is far. */
+    uint64_t (*beat)(struct mf_pool *pool, uint64_t now);
 
     /* Runs what is queued on the calling (the owner's) thread, until the queue is empty. Lock held on entry and
      * exit, not while a task runs. NULL for asynchronous backends. */

@@ -54,6 +54,7 @@ const struct mf_backend mf_backend_processes = {
     .asynchronous = true,
     .feed = processes_feed,
     .overdue = mf_fleet_overdue,
+    .beat = mf_fleet_beat,
     .withdraw = mf_fleet_withdraw,
     .interrupt = mf_fleet_interrupt,
     .abandon = mf_fleet_abandon,

@@ -31,6 +31,12 @@ static void trace_overdue(struct mf_pool *pool)
     real_of(pool)->overdue(pool);
 }
 
+static uint64_t trace_beat(struct mf_pool *pool, uint64_t now)
+{
+    mf_log(MF_LOG_BACKEND, "%s: beat, %d running", pool->backend->name, pool->running);
+    return real_of(pool)->beat(pool, now);
+}
+
 static void trace_turn(struct mf_pool *pool)
 {
     mf_log(MF_LOG_BACKEND, "%s: turn, %zu pending", pool->backend->name, atomic_load(&pool->queue.pending));
@@ -93,6 +99,7 @@ static const struct mf_backend twins[] = {
         .asynchronous = true,
         .feed = trace_feed,
         .overdue = trace_overdue,
+        .beat = trace_beat,
         .withdraw = trace_withdraw,
         .interrupt = trace_interrupt,
         .abandon = trace_abandon,

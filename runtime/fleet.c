@@ -43,6 +43,7 @@ static bool send_next(struct mf_peer *a)
         mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, "out of memory while sending the task");
     } else if (a->n == 1) {
         mf_peer_start_first(a);
+        mf_owner_alarm(a->worker->pool->owner, mf_sys_now() + a->worker->pool->heartbeat);
     } else {
         mf_owner_alarm(a->worker->pool->owner, mf_sys_now() + OVERDUE_NS);
     }
@@ -59,7 +60,7 @@ static void look_after_idle(struct mf_pool *pool)
             continue;
         a->heard = now;
         if (mf_launch_has_ended(a->child.pid))
-            mf_peer_end(a, "has ended");
+            mf_peer_end(a, NULL);
     }
 }
 
@@ -171,4 +172,39 @@ void mf_fleet_overdue(struct mf_pool *pool)
         if (a && a->link && a->n > 1 && now - a->worker->started > OVERDUE_NS)
             recall_from(a);
     }
+}
+
+/* A look at one agent that has work: asks it, or gives it up. Where the master itself stood still since the last look
+ * (it was stopped, the machine slept), the agent gets its time again. */
+static void look_at(struct mf_peer *a, uint64_t now)
+{
+    uint64_t every = a->worker->pool->heartbeat;
+    if (a->looked && now - a->looked < every)
+        return;
+    if (!a->looked || now - a->looked > 2 * every)
+        a->heard = now;
+    a->looked = now;
+    if (now - a->heard > MF_POOL_MISSES * every) {
+        mf_peer_end(a, "does not answer");
+        return;
+    }
+    mf_link_queue(a->link, MF_MSG_PING, 0, NULL, 0);
+    mf_peer_flush(a);
+}
+
+uint64_t mf_fleet_beat(struct mf_pool *pool, uint64_t now)
+{
+    bool working = false;
+    for (int i = 0; i < pool->size; i++) {
+        struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
+        if (!a || !a->link || !a->greeted)
+            continue;
+        if (a->n > 0) {
+            working = true;
+            look_at(a, now);
+        } else {
+            a->looked = 0;
+        }
+    }
+    return working ? now + pool->heartbeat : MF_SYS_NEVER;
 }

@@ -11,6 +11,7 @@ void mf_fleet_send(struct mf_pool *pool);
 
 /* Functions of the backend's table (backend.h), the same however agents are launched. */
 void mf_fleet_overdue(struct mf_pool *pool);
+uint64_t mf_fleet_beat(struct mf_pool *pool, uint64_t now);
 void mf_fleet_withdraw(struct mf_pool *pool, struct mf_future *f);
 void mf_fleet_interrupt(struct mf_worker *worker);
 void mf_fleet_abandon(struct mf_worker *worker);

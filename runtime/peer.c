@@ -192,7 +192,7 @@ static void describe(struct mf_peer *a, const struct mf_launch_end *end, const c
     char how[96];
     const char *last = a->bye[0] ? a->bye : a->line;
     mf_launch_describe(end, how, sizeof how);
-    snprintf(text, n, "worker %s %s%s%s%s%s", a->worker->name, end->ended ? how : why, *last ? " (it said: " : "", last,
+    snprintf(text, n, "worker %s %s%s%s%s%s", a->worker->name, why ? why : how, *last ? " (it said: " : "", last,
              *last ? ")" : "", "");
 }
 
@@ -228,11 +228,6 @@ static void bury(struct mf_peer *a, const struct mf_launch_end *end, const char 
     mf_pool_unref(pool);
 }
 
-static bool read_frames(struct mf_peer *a, struct mf_fault *fault)
-{
-    return mf_link_read(a->link, fault) == MF_OK;
-}
-
 static void read_errors(struct mf_peer *a);
 
 /* The process has ended, or its stream has: whatever is still alive of it is killed, and it is buried. */
@@ -253,11 +248,11 @@ static void on_death(struct mf_loop_watch *watch, unsigned events)
     struct mf_fault fault = {0};
     unsigned rounds = 0;
     (void)events;
-    while (read_frames(a, &fault)) { /* what it still had to say; its end is the end of the stream */
+    while (mf_link_read(a->link, &fault) == MF_OK) { /* what it still had to say; its end is the end of the stream */
         if (++rounds > LAST_WORDS)
             break;
     }
-    mf_peer_end(a, "has ended");
+    mf_peer_end(a, NULL);
 }
 
 static void on_socket(struct mf_loop_watch *watch, unsigned events)
@@ -270,7 +265,10 @@ static void on_socket(struct mf_loop_watch *watch, unsigned events)
     if (!(events & (MF_LOOP_READ | MF_LOOP_HANGUP)))
         return;
     mf_pool_ref(pool);
-    if (!read_frames(a, &fault))
+    enum mf_err e = mf_link_read(a->link, &fault);
+    if (e == MF_ECLOSED || e == MF_ELOST)
+        mf_peer_end(a, NULL);
+    else if (e != MF_OK)
         mf_peer_end(a, fault.text);
     else if (pool->backend->feed(pool, &fault) != MF_OK)
         mf_sched_lose_all(pool, fault.text);

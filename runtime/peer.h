@@ -38,7 +38,8 @@ struct mf_peer {
     char bye[MF_PEER_LINE];  /* why it said it ends */
     char line[MF_PEER_LINE]; /* the last whole line of its stderr, and what came behind it */
     char part[MF_PEER_LINE];
-    uint64_t heard;              /* when the last frame came */
+    uint64_t heard;  /* when the last frame came */
+    uint64_t looked; /* when it was last looked at whether it answers; 0: it has not been asked since it was idle */
     struct mf_codes_known known; /* the code it has been sent */
 };
 
@@ -77,7 +78,8 @@ enum mf_err mf_peer_send_setup(struct mf_peer *peer, const struct mf_setup *setu
 void mf_peer_flush(struct mf_peer *peer);
 
 /* Ends the agent, whatever state it is in: kills what is left of its process, reads its last words, loses the task it was
- * running, gives back the others, frees the slot. why, for one that has not ended by itself: "does not stop". */
+ * running, gives back the others, frees the slot. why, for one that has not ended by itself ("does not answer"); NULL: how the
+ * process ended is said. */
 void mf_peer_end(struct mf_peer *peer, const char *why);
 
 /* For the link: a frame from the agent, which is arg (peer_frames.c). */

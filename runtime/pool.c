@@ -55,6 +55,7 @@ struct mf_pool *mf_pool_new(struct mf_owner *owner, const struct mf_backend *bac
     pool->program = options->program ? strdup(options->program) : NULL;
     pool->grace = options->grace < 0 ? MF_POOL_GRACE : mf_sys_span(options->grace);
     pool->queue_bytes = options->queue_bytes ? options->queue_bytes : MF_POOL_QUEUE_BYTES;
+    pool->heartbeat = options->heartbeat > 0 ? mf_sys_span(options->heartbeat) : MF_POOL_HEARTBEAT;
     return pool;
 }
 

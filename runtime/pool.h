@@ -25,6 +25,8 @@
 #define MF_POOL_GRACE       500000000ull      /* nanoseconds: an interrupted task may take that long to stop */
 #define MF_POOL_QUEUE_BYTES ((size_t)1 << 30) /* default of queue_bytes */
 #define MF_POOL_WORKERS_MAX 4096
+#define MF_POOL_HEARTBEAT   5000000000u /* nanoseconds; an agent that misses MF_POOL_MISSES of them is lost */
+#define MF_POOL_MISSES      3
 #define MF_POOL_BIRTHS      3 /* workers in a row that fail to start before the pool gives up */
 
 enum mf_worker_state {
@@ -88,6 +90,7 @@ struct mf_pool {
     struct mf_setup *setups;
     size_t nsetups;
     uint64_t grace;
+    uint64_t heartbeat; /* nanoseconds between two looks at agents that work */
     size_t queue_bytes;
     bool retired; /* no new tasks: workers leave when there is nothing to do */
     bool closing;
@@ -99,6 +102,7 @@ struct mf_pool {
 struct mf_pool_options {
     int workers;             /* 1 .. MF_POOL_WORKERS_MAX */
     double grace;            /* seconds; negative = default */
+    double heartbeat;        /* seconds; 0 = default */
     size_t queue_bytes;      /* 0 = default */
     struct mf_blob *init;    /* taken over on success */
     const char *module_path; /* copied; where modules are that agents ask for, like package.path; NULL: nowhere */

@@ -481,6 +481,9 @@ uint64_t mf_sched_expire(struct mf_owner *owner)
             pool->backend->overdue(pool);
         if (pool->sent && now + MF_SCHED_TICK < next)
             next = now + MF_SCHED_TICK;
+        uint64_t beat = pool->backend->beat ? pool->backend->beat(pool, now) : MF_SYS_NEVER;
+        if (beat < next)
+            next = beat;
         uint64_t first = expire_in(pool, now);
         if (first < next)
             next = first;

@@ -42,6 +42,8 @@ static int core_pool(lua_State *L)
         .grace = luaL_optnumber(L, 5, -1),
         .queue_bytes = (size_t)luaL_optinteger(L, 6, 0),
     };
+    lua_getfield(L, 2, "heartbeat");
+    options.heartbeat = lua_tonumber(L, -1);
     lua_getfield(L, 2, "program");
     options.program = lua_tostring(L, -1); /* the table keeps it alive */
     lua_getglobal(L, LUA_LOADLIBNAME);

@@ -36,6 +36,7 @@ local specs = {
         workers = worker_count,
         queue_bytes = kinds.positive,
         grace = kinds.patience,
+        heartbeat = kinds.seconds,
         program = kinds.string,
     },
 }
@@ -248,6 +249,7 @@ function M.open(record)
             workers = level.workers,
             queue_bytes = level.queue_bytes,
             grace = level.grace,
+            heartbeat = level.heartbeat,
             program = level.program,
             nested = remaining_levels(plan),
         })
@@ -345,7 +347,8 @@ end
 ---Setting a plan retires the workers of the one before: its outstanding futures finish, its exports are forgotten. In
 ---a task the plan lasts until the task ends. Options of `threads` and `processes`: `workers` (default `mf.cores()`),
 ---`queue_bytes` (bytes of queued tasks past which creation waits), `grace` (seconds that a cancelled task has to end);
----of `processes` also `program` (path of the moonfleet program that the workers are; default the running one).
+---of `processes` also `heartbeat` (seconds between two questions to a worker that works; one that leaves three without
+---an answer is lost; default 5) and `program` (path of the moonfleet program that the workers are; default the running one).
 ---@param plan string|table|moonfleet.Plan|nil nil reads
 ---@param given table? options, only with a name
 ---@return moonfleet.Plan plan the current one when reading, the previous one when setting

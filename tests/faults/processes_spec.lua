@@ -181,6 +181,13 @@ describe("a worker process that dies", function()
         assert_serves()
     end)
 
+    it("W11: or stops answering is lost after three heartbeats", function()
+        mf.plan("processes", { workers = 2, heartbeat = 0.1 })
+        assert_lost(mf.future(die, "STOP"), "does not answer")
+        assert.equal(0.5, mf.future(H.busy, 0.5):value()) -- one that only works is not lost
+        assert_serves()
+    end)
+
     it("W10: in one long C call is killed when it is cancelled", function()
         mf.plan("processes", { workers = 1, grace = 0.2 })
         local worker = mf.future(pid):value()
