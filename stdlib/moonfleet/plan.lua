@@ -348,9 +348,9 @@ end
 ---a task the plan lasts until the task ends.
 ---
 ---Options of `threads` and `processes`: `workers` (default `mf.cores()`), `queue_bytes` (bytes of queued tasks past
----which creation waits), `grace` (seconds that a cancelled task has to end). Of `processes` also `heartbeat` (seconds between
----two questions to a worker that works; one that leaves three without an answer is lost; default 5) and `program`
----(path of the moonfleet program that the workers are; default the running one).
+---which creation waits), `grace` (seconds that a cancelled task has to end). Of `processes` also `heartbeat`
+---(seconds between two questions to a worker that works; one that leaves three without an answer is lost; default
+---5) and `program` (path of the moonfleet program that the workers are; default the running one).
 ---@param plan string|table|moonfleet.Plan|nil nil reads
 ---@param given table? options, only with a name
 ---@return moonfleet.Plan plan the current one when reading, the previous one when setting
