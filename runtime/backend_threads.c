@@ -26,7 +26,7 @@
 #define SPIN_NS             60000
 #define SPIN_TURNS_PER_LOOK 16u
 #define SPINNERS            1
-#define YIELD_EVERY         64u /* pauses of an idle worker: the owner makes tasks meanwhile, and yielding disturbs it */
+#define YIELD_EVERY         56u /* pauses of an idle worker: the owner makes tasks meanwhile, and yielding disturbs it */
 #define SHORT_NS            10000   /* tasks that take less than this are done before a sleeper is awake */
 #define SHORT_PENDING       32      /* so many of them are worth waking one */
 #define OVERDUE_NS          1000000 /* but if they wait for longer than this, the guess was wrong */

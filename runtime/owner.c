@@ -14,7 +14,7 @@
 
 #define SPIN_NS             60000 /* about what one sleep and wake-up costs */
 #define SPIN_TURNS_PER_LOOK 16u   /* looking at the clock costs as much as some pauses */
-#define YIELD_EVERY         16u   /* pauses of a waiting owner: a worker may need this core */
+#define YIELD_EVERY         4u    /* pauses of a waiting owner: a worker may need this core */
 #define ALARM_STACK         ((size_t)256 * 1024)
 
 struct mf_owner *mf_owner_new(const struct mf_runner *runner, void *context, uint64_t (*on_alarm)(struct mf_owner *),
