@@ -48,6 +48,9 @@ void mf_lib_read_spec(lua_State *L, int idx, struct mf_future_spec *spec);
 /* Pushes the fields globals, skip and packages of the options at idx (three values) and points encode at them. */
 int mf_lib_push_encode_options(lua_State *L, int idx, struct mf_encode_options *encode);
 
+/* Appends a number that is not the user's: part of the layout of arguments (run.h). */
+void mf_lib_encode_integer(lua_State *L, struct mf_encoder *e, lua_Integer n);
+
 /* Makes the object's future from spec, whose code and args are taken over; raises on failure. */
 void mf_lib_submit(lua_State *L, struct mf_lib_future *object, struct mf_pool *pool, struct mf_future_spec *spec);
 

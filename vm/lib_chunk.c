@@ -82,13 +82,6 @@ static void read_kind(lua_State *L, int idx, struct chunk *c)
         luaL_checktype(L, idx + 4, LUA_TTABLE);
 }
 
-static void encode_integer(lua_State *L, struct mf_encoder *e, lua_Integer n)
-{
-    lua_pushinteger(L, n);
-    mf_encode_value(L, e, -1, "number", 0);
-    lua_pop(L, 1);
-}
-
 /* a and b: the stack indices of the last two arguments. */
 static void encode_elements(lua_State *L, struct mf_encoder *e, const struct chunk *c, int a, int b)
 {
@@ -113,10 +106,10 @@ static void encode_chunk(lua_State *L, struct mf_buf *out, const struct chunk *c
 {
     struct mf_encode_options encode = {0};
     struct mf_encoder *e = mf_encode_begin(L, out, &encode);
-    encode_integer(L, e, c->mode);
-    encode_integer(L, e, c->flags);
-    encode_integer(L, e, c->first);
-    encode_integer(L, e, c->last - c->first + 1);
+    mf_lib_encode_integer(L, e, c->mode);
+    mf_lib_encode_integer(L, e, c->flags);
+    mf_lib_encode_integer(L, e, c->first);
+    mf_lib_encode_integer(L, e, c->last - c->first + 1);
     encode_elements(L, e, c, a, b);
     mf_encode_end(L, e);
     lua_pop(L, 1);

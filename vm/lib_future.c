@@ -160,7 +160,7 @@ static size_t find_dependencies(lua_State *L, int first, int last, struct mf_fut
     return n;
 }
 
-static void encode_integer(lua_State *L, struct mf_encoder *e, lua_Integer n)
+void mf_lib_encode_integer(lua_State *L, struct mf_encoder *e, lua_Integer n)
 {
     lua_pushinteger(L, n);
     mf_encode_value(L, e, -1, "number", 0);
@@ -172,11 +172,11 @@ static void encode_arguments(lua_State *L, struct mf_buf *out, int first, int la
                              const struct mf_encode_options *options)
 {
     struct mf_encoder *e = mf_encode_begin(L, out, options);
-    encode_integer(L, e, MF_RUN_CALL);
-    encode_integer(L, e, (lua_Integer)ndeps);
+    mf_lib_encode_integer(L, e, MF_RUN_CALL);
+    mf_lib_encode_integer(L, e, (lua_Integer)ndeps);
     for (int i = first; ndeps && i <= last; i++)
         if (mf_lib_test_future(L, i))
-            encode_integer(L, e, i - first + 1);
+            mf_lib_encode_integer(L, e, i - first + 1);
     for (int i = first; i <= last; i++) {
         bool is_dependency = ndeps && mf_lib_test_future(L, i);
         if (is_dependency)

@@ -139,11 +139,8 @@ static void encode_setup(lua_State *L, struct mf_session *s, struct mf_blob **co
     mf_prepared_encode(L, &s->code, 4, 0, 0, false, &options);
     *code = mf_session_blob(&s->code, code_start);
     struct mf_encoder *e = mf_encode_begin(L, &s->args, &options);
-    for (int i = 0; i < 2; i++) { /* a call without dependencies */
-        lua_pushinteger(L, MF_RUN_CALL);
-        mf_encode_value(L, e, -1, "mode", 0);
-        lua_pop(L, 1);
-    }
+    mf_lib_encode_integer(L, e, MF_RUN_CALL);
+    mf_lib_encode_integer(L, e, 0); /* dependencies */
     for (int i = 5; i <= n; i++)
         mf_encode_value(L, e, i, "argument", i - 4);
     mf_encode_end(L, e);
