@@ -3,7 +3,6 @@
  * another agent has nothing to do: an agent gives back only what it has not started. */
 #include "fleet.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -115,9 +114,7 @@ void mf_fleet_abandon(struct mf_worker *worker)
     struct mf_peer *a = mf_peer_of(worker);
     mf_log(MF_LOG_POOL, "worker %s does not stop: killed", worker->name);
     worker->deadline = MF_SYS_NEVER;
-    mf_launch_signal(a->child.pid, SIGTERM);
-    mf_launch_signal(a->child.pid, SIGKILL);
-    mf_peer_end(a, "did not stop");
+    mf_peer_end(a, a->greeted ? "did not stop" : "did not say hello in time");
 }
 
 void mf_fleet_leave(struct mf_pool *pool)

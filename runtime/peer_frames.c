@@ -81,11 +81,11 @@ static enum mf_err on_result(struct mf_peer *a, const struct mf_link_frame *fram
 static enum mf_err on_output(struct mf_peer *a, const struct mf_link_frame *frame)
 {
     struct mf_flight *flight = mf_peer_find(a, frame->head.id);
-    if (!flight || frame->head.length < 1)
+    struct mf_msg_output output;
+    if (!flight || mf_msg_unpack_output(frame->body, (size_t)frame->head.length, &output, NULL) != MF_OK)
         return MF_EINVAL;
     if (flight->future)
-        mf_pool_print(a->worker, flight->future, (enum mf_stream)frame->body[0], frame->body + 1,
-                      (size_t)frame->head.length - 1);
+        mf_pool_print(a->worker, flight->future, (enum mf_stream)output.stream, output.bytes.bytes, output.bytes.n);
     return MF_OK;
 }
 

@@ -433,7 +433,7 @@ static void time_limit_passed(struct mf_worker *w)
 static void expire(struct mf_worker *w)
 {
     w->deadline = MF_SYS_NEVER;
-    if (!w->interrupted)
+    if (!w->interrupted && w->state != MF_WORKER_STARTING) /* a start, too, has its time */
         time_limit_passed(w);
     else
         w->pool->backend->abandon(w);
