@@ -67,7 +67,7 @@ struct agent {
 static _Noreturn void end_at_once(const char *why)
 {
     if (why)
-        fprintf(stderr, "moonfleet agent: %s\n", why);
+        dprintf(STDERR_FILENO, "moonfleet agent: %s\n", why);
     if (getpgrp() == getpid())
         kill(0, SIGKILL); /* what a task has started, too; the master made this group for us */
     _exit(EXIT_FAILURE);
@@ -487,6 +487,7 @@ int mf_agent_serve(int fd, const struct mf_agent_options *options)
     struct agent a = {
         .runner = options->runner,
         .instance = options->instance,
+        .greeted = options->instance != NULL,
         .thread = pthread_self(),
         .port = {.emit = port_emit, .progress = port_progress, .fetch = port_fetch},
     };
@@ -496,7 +497,8 @@ int mf_agent_serve(int fd, const struct mf_agent_options *options)
     if (!set_up(&a, fd, &fault))
         end_at_once(fault.text);
     pthread_mutex_lock(&a.owner->lock);
-    say_hello(&a, options);
+    if (!a.greeted)
+        say_hello(&a, options);
     serve(&a);
     pthread_mutex_unlock(&a.owner->lock);
     if (a.instance && !options->instance)

@@ -13,7 +13,8 @@ struct mf_agent_options {
     struct mf_msg_hello hello; /* what is particular to vm/: lua_version, integer, number, codec_version, program; the
                                   rest is filled in */
     const char *name;          /* of the worker, for its interpreter: "processes/1" */
-    /* In a forked child: the interpreter that exists already (the runner's open is not called), else NULL. */
+    /* In a fork of the master's process: the interpreter that exists already. The runner's open is not called, and the
+     * master sends no INIT and wants no HELLO. NULL elsewhere. */
     void *instance;
 };
 

@@ -9,6 +9,7 @@
 static const struct mf_backend *const backends[] = {
     &mf_backend_sequential,
     &mf_backend_threads,
+    &mf_backend_forks,
     &mf_backend_processes,
 };
 

@@ -20,6 +20,9 @@ struct mf_backend {
     /* Tasks run beside the owner. If false, they run on the owner's thread, in turn(). */
     bool asynchronous;
 
+    /* Workers are forks of the owner's process: tasks may refer to its memory (mf_future_live). */
+    bool inherits;
+
     /* Something was queued: see that it gets a worker. Fills fault and returns an error when no worker can be had
      * at all; the caller then fails what is queued. */
     enum mf_err (*feed)(struct mf_pool *pool, struct mf_fault *fault);
@@ -30,8 +33,9 @@ struct mf_backend {
     /* Looks whether workers that are far away still answer; returns when to look again. NULL where nothing is far. */
     uint64_t (*beat)(struct mf_pool *pool, uint64_t now);
 
-    /* Runs what is queued on the calling (the owner's) thread, until the queue is empty. Lock held on entry and
-     * exit, not while a task runs. NULL for asynchronous backends. */
+    /* Does what only the owner's own thread, which calls it, can do for what is queued: runs it (and the queue is empty
+     * afterwards), or forks workers for it. Lock held on entry and exit, not while a task runs. NULL where there is no
+     * such thing. */
     void (*turn)(struct mf_pool *pool);
 
     /* f, which is SENT, is about to be cancelled: its agent need not start it. NULL where nothing is sent ahead. */
@@ -58,6 +62,7 @@ const char *mf_backend_name(int i);
 
 extern const struct mf_backend mf_backend_sequential;
 extern const struct mf_backend mf_backend_threads;
+extern const struct mf_backend mf_backend_forks;
 extern const struct mf_backend mf_backend_processes;
 
 #endif

@@ -23,14 +23,6 @@ static enum mf_err launch(struct mf_pool *pool, int index, struct mf_launch_chil
     return mf_launch_spawn(argv, true, child, fault);
 }
 
-static int free_slot(const struct mf_pool *pool)
-{
-    for (int i = 0; i < pool->size; i++)
-        if (!pool->workers[i])
-            return i + 1;
-    return 0;
-}
-
 /* As many agents as there are tasks without one. */
 static enum mf_err processes_feed(struct mf_pool *pool, struct mf_fault *fault)
 {
@@ -41,8 +33,8 @@ static enum mf_err processes_feed(struct mf_pool *pool, struct mf_fault *fault)
             return e;
     }
     mf_fleet_send(pool);
-    while (atomic_load(&pool->queue.pending) - pool->queue.pinned > (size_t)pool->starting && free_slot(pool)) {
-        enum mf_err e = mf_peer_start(pool, free_slot(pool), launch, fault);
+    while (atomic_load(&pool->queue.pending) - pool->queue.pinned > (size_t)pool->starting && mf_pool_free_slot(pool)) {
+        enum mf_err e = mf_peer_start(pool, mf_pool_free_slot(pool), launch, fault);
         if (e != MF_OK)
             return pool->alive > 0 ? MF_OK : e; /* fewer workers than wanted still do the work */
     }

@@ -7,7 +7,8 @@
 #include "log.h"
 #include "pool.h"
 
-static const struct mf_backend *const real[] = {&mf_backend_sequential, &mf_backend_threads, &mf_backend_processes};
+static const struct mf_backend *const real[] = {&mf_backend_sequential, &mf_backend_threads, &mf_backend_forks,
+                                                &mf_backend_processes};
 
 static const struct mf_backend *real_of(const struct mf_pool *pool)
 {
@@ -89,6 +90,20 @@ static const struct mf_backend twins[] = {
         .asynchronous = true,
         .feed = trace_feed,
         .overdue = trace_overdue,
+        .interrupt = trace_interrupt,
+        .abandon = trace_abandon,
+        .leave = trace_leave,
+        .join = trace_join,
+    },
+    {
+        .name = "forks",
+        .asynchronous = true,
+        .inherits = true,
+        .feed = trace_feed,
+        .turn = trace_turn,
+        .overdue = trace_overdue,
+        .beat = trace_beat,
+        .withdraw = trace_withdraw,
         .interrupt = trace_interrupt,
         .abandon = trace_abandon,
         .leave = trace_leave,

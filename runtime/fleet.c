@@ -29,6 +29,13 @@ static bool has_room(const struct mf_peer *a)
     return a && a->greeted && !a->dying && a->n < ahead(a->worker->pool);
 }
 
+/* Can the agent's worker run what comes next? */
+static bool suits(const struct mf_peer *a)
+{
+    struct mf_future *f = mf_queue_first(&a->worker->pool->queue);
+    return !mf_list_empty(&a->worker->pinned) || (f && mf_future_live(f) == a->worker->live);
+}
+
 /* Sends one queued future to the agent, if there is one for it. */
 static bool send_next(struct mf_peer *a)
 {
@@ -71,7 +78,7 @@ void mf_fleet_send(struct mf_pool *pool)
     for (unsigned level = 0; level < ahead(pool) && atomic_load(&pool->queue.pending); level++)
         for (int i = 0; i < pool->size; i++) {
             struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
-            if (has_room(a) && a->n <= level)
+            if (has_room(a) && a->n <= level && suits(a))
                 send_next(a);
         }
     for (int i = 0; i < pool->size; i++)
@@ -117,6 +124,25 @@ void mf_fleet_abandon(struct mf_worker *worker)
     mf_peer_end(a, a->greeted ? "did not stop" : "did not say hello in time");
 }
 
+void mf_fleet_dismiss(struct mf_worker *worker)
+{
+    struct mf_peer *a = mf_peer_of(worker);
+    a->dying = true;
+    mf_link_queue(a->link, MF_MSG_BYE, 0, NULL, 0);
+    mf_peer_flush(a);
+}
+
+void mf_fleet_forget(struct mf_owner *owner)
+{
+    for (struct mf_list *l = owner->pools.next; l != &owner->pools; l = l->next) {
+        struct mf_pool *pool = MF_LIST_ENTRY(l, struct mf_pool, link);
+        for (int i = 0; pool->backend->withdraw && i < pool->size; i++)
+            if (pool->workers[i])
+                mf_peer_forget(mf_peer_of(pool->workers[i]));
+    }
+    mf_loop_forget(owner->loop);
+}
+
 void mf_fleet_leave(struct mf_pool *pool)
 {
     for (int i = 0; i < pool->size; i++) {
@@ -124,9 +150,7 @@ void mf_fleet_leave(struct mf_pool *pool)
         bool busy = a && (a->n > 0 || atomic_load(&pool->queue.pending) || !mf_list_empty(&pool->created));
         if (!a || a->dying || (busy && !pool->closing))
             continue;
-        a->dying = true;
-        mf_link_queue(a->link, MF_MSG_BYE, 0, NULL, 0);
-        mf_peer_flush(a);
+        mf_fleet_dismiss(pool->workers[i]);
     }
 }
 

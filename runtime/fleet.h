@@ -9,6 +9,13 @@
 /* Sends queued futures to agents that have room for them. */
 void mf_fleet_send(struct mf_pool *pool);
 
+/* Asks an agent that has nothing to do to end. */
+void mf_fleet_dismiss(struct mf_worker *worker);
+
+/* In a forked child of the owner's process: closes the child's copies of all descriptors that belong to the owner's
+ * agents and to its loop. Nothing else of the owner may be used there. */
+void mf_fleet_forget(struct mf_owner *owner);
+
 /* Functions of the backend's table (backend.h), the same however agents are launched. */
 void mf_fleet_overdue(struct mf_pool *pool);
 uint64_t mf_fleet_beat(struct mf_pool *pool, uint64_t now);

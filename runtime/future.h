@@ -57,6 +57,7 @@ struct mf_future_extra {
     bool retry_on_error;
     int priority;
     int worker;              /* pinned to that worker, from 1; 0 = any */
+    uint64_t live;           /* only a worker that was forked for this number can run it; 0 = any can */
     struct mf_future **deps; /* references; released when this future is final */
     size_t ndeps;
     size_t waiting;       /* deps that are not final */
@@ -106,6 +107,13 @@ static inline enum mf_future_state mf_future_state(const struct mf_future *f)
 static inline bool mf_future_final(const struct mf_future *f)
 {
     return mf_future_state(f) >= MF_FUTURE_DONE;
+}
+
+/* What f refers to in the memory of its owner (see mf_future_extra); 0: nothing. */
+static inline uint64_t mf_future_live(struct mf_future *f)
+{
+    const struct mf_future_extra *extra = atomic_load_explicit(&f->extra, memory_order_acquire);
+    return extra ? extra->live : 0;
 }
 
 /* "created", "queued", ... */

@@ -92,7 +92,7 @@ static void place_descriptors(const struct plan *plan, int report)
 }
 
 /* exec itself would keep what is ignored and what is blocked. */
-static void reset_signals(void)
+void mf_launch_reset_signals(void)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t none;
@@ -114,7 +114,7 @@ static _Noreturn void become(const struct plan *plan)
         _exit(127);
     setpgid(0, 0);
     place_descriptors(plan, report);
-    reset_signals();
+    mf_launch_reset_signals();
     execv(plan->argv[0], (char *const *)(uintptr_t)plan->argv);
     fail(report, "exec");
 }

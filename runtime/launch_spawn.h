@@ -16,6 +16,7 @@ struct mf_launch_child {
     int pidfd;  /* readable when the child has ended; -1 where there are none */
     int socket; /* our end, non-blocking, close-on-exec */
     int errors; /* read end of a pipe that is the child's stderr, non-blocking; -1 if it was to be inherited */
+    bool twin;  /* a fork of this process, which needs no greeting */
 };
 
 /* Starts argv[0] with that argument vector (NULL-terminated). The child has its own process group, default signal
@@ -25,6 +26,9 @@ struct mf_launch_child {
  * an exec that failed: the error comes back through a pipe, not as a mysterious death); child's fields are -1 then. */
 enum mf_err mf_launch_spawn(const char *const argv[], bool capture_stderr, struct mf_launch_child *child,
                             struct mf_fault *fault);
+
+/* For a child: default handlers for all signals but SIGINT, which is ignored; nothing blocked. Async-signal-safe. */
+void mf_launch_reset_signals(void);
 
 /* How a child ended. */
 struct mf_launch_end {

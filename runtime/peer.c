@@ -339,6 +339,34 @@ static enum mf_err watch_all(struct mf_peer *a, struct mf_loop *loop)
     return e;
 }
 
+/* A fork of this process has the pool's init already. */
+enum mf_err mf_peer_greet(struct mf_peer *a, struct mf_fault *fault)
+{
+    struct mf_pool *pool = a->worker->pool;
+    const struct mf_msg_part init = {pool->init ? pool->init->data : NULL, pool->init ? pool->init->len : 0};
+    enum mf_err e = MF_OK;
+    a->greeted = true;
+    a->worker->deadline = MF_SYS_NEVER;
+    pool->starting--;
+    pool->births = 0;
+    mf_worker_move(a->worker, MF_WORKER_STARTING, MF_WORKER_IDLE);
+    if (!a->child.twin)
+        e = mf_link_queue(a->link, MF_MSG_INIT, 0, &init, 1);
+    for (size_t i = 0; e == MF_OK && i < a->worker->setups; i++)
+        e = mf_peer_send_setup(a, &pool->setups[i]);
+    if (e == MF_ELIMIT)
+        mf_fault_set(fault, e, "more than %d calls of everywhere", MF_PEER_FLIGHTS);
+    return e;
+}
+
+void mf_peer_forget(struct mf_peer *a)
+{
+    if (a->link)
+        close(mf_link_fd(a->link));
+    close_fd(&a->child.pidfd);
+    close_fd(&a->child.errors);
+}
+
 enum mf_err mf_peer_start(struct mf_pool *pool, int index, mf_peer_launch *launch, struct mf_fault *fault)
 {
     struct mf_peer *a = calloc(1, sizeof *a);
@@ -363,6 +391,11 @@ enum mf_err mf_peer_start(struct mf_pool *pool, int index, mf_peer_launch *launc
     if (!loop || watch_all(a, loop) != MF_OK) {
         mf_peer_end(a, "could not be watched: out of memory");
         return MF_OK; /* buried, and counted as a birth that failed */
+    }
+    if (a->child.twin) {
+        if (mf_peer_greet(a, fault) != MF_OK)
+            mf_peer_end(a, fault->text);
+        return MF_OK;
     }
     mf_link_limit(a->link, MF_MSG_MAX_HELLO);
     w->deadline = mf_sys_now() + HELLO_NS;

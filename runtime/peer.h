@@ -62,6 +62,12 @@ typedef enum mf_err mf_peer_launch(struct mf_pool *pool, int index, struct mf_la
 /* Starts an agent in the free slot index (from 1). */
 enum mf_err mf_peer_start(struct mf_pool *pool, int index, mf_peer_launch *launch, struct mf_fault *fault);
 
+/* In a forked child of the master's process: closes the child's copies of the peer's descriptors. */
+void mf_peer_forget(struct mf_peer *peer);
+
+/* The agent is there and speaks our language: sends it what it needs first. MF_ENOMEM, MF_ELIMIT with words. */
+enum mf_err mf_peer_greet(struct mf_peer *peer, struct mf_fault *fault);
+
 /* The flight of that task that is not over, or NULL. */
 struct mf_flight *mf_peer_find(struct mf_peer *peer, uint64_t id);
 

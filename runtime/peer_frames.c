@@ -10,25 +10,13 @@
 
 static enum mf_err on_hello(struct mf_peer *a, const struct mf_link_frame *frame, struct mf_fault *fault)
 {
-    struct mf_pool *pool = a->worker->pool;
     struct mf_msg_hello hello;
     enum mf_err e = mf_msg_unpack_hello(frame->body, (size_t)frame->head.length, &hello, fault);
     if (e == MF_OK)
-        e = mf_msg_check_hello(&hello, pool->owner->runner->hello, fault);
+        e = mf_msg_check_hello(&hello, a->worker->pool->owner->runner->hello, fault);
     if (e != MF_OK)
         return e;
-    const struct mf_msg_part init = {pool->init ? pool->init->data : NULL, pool->init ? pool->init->len : 0};
-    a->greeted = true;
-    a->worker->deadline = MF_SYS_NEVER;
-    pool->starting--;
-    pool->births = 0;
-    mf_worker_move(a->worker, MF_WORKER_STARTING, MF_WORKER_IDLE);
-    e = mf_link_queue(a->link, MF_MSG_INIT, 0, &init, 1);
-    for (size_t i = 0; e == MF_OK && i < a->worker->setups; i++)
-        e = mf_peer_send_setup(a, &pool->setups[i]);
-    if (e == MF_ELIMIT)
-        mf_fault_set(fault, e, "more than %d calls of everywhere", MF_PEER_FLIGHTS);
-    return e;
+    return mf_peer_greet(a, fault);
 }
 
 /* A task that was not started has come back. It may be the first flight by now, and its future RUNNING as far as we knew:

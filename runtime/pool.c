@@ -195,6 +195,22 @@ void mf_pool_free_worker(struct mf_worker *w)
     mf_pool_unref(pool);
 }
 
+int mf_pool_free_slot(const struct mf_pool *pool)
+{
+    for (int i = 0; i < pool->size; i++)
+        if (!pool->workers[i])
+            return i + 1;
+    return 0;
+}
+
+bool mf_pool_has_live(const struct mf_pool *pool, uint64_t live)
+{
+    for (int i = 0; i < pool->size; i++)
+        if (pool->workers[i] && pool->workers[i]->live == live)
+            return true;
+    return false;
+}
+
 void mf_worker_move(struct mf_worker *w, enum mf_worker_state from, enum mf_worker_state to)
 {
     if (w->state != from || !(legal[from] & BIT(to))) {

@@ -52,6 +52,7 @@ struct mf_worker {
     atomic_bool wanted;        /* the interrupt signal is meant for the present task */
     struct mf_list pinned;     /* futures for this worker only */
     size_t setups;             /* how many of the pool's setups it runs at birth */
+    uint64_t live;             /* what of its owner's memory it was forked for; 0: nothing in particular */
     void *instance;            /* the runner's interpreter */
     char broken[160];          /* why it cannot serve (a setup failed), or empty */
     pthread_t thread;          /* backends that have threads */
@@ -92,6 +93,8 @@ struct mf_pool {
     uint64_t grace;
     uint64_t heartbeat; /* nanoseconds between two looks at agents that work */
     size_t queue_bytes;
+    int held;     /* maps at work: workers that are made for the moment stay */
+    bool fresh;   /* the owner is making the task that is about to be queued: memory is as the task wants it */
     bool retired; /* no new tasks: workers leave when there is nothing to do */
     bool closing;
     atomic_bool released; /* the owner's handle is gone (set without the lock, by a finalizer) */
@@ -120,6 +123,12 @@ struct mf_worker *mf_pool_add_worker(struct mf_pool *pool, int index);
 /* Undoes add_worker when its thread could not be made. */
 void mf_pool_drop_worker(struct mf_worker *worker);
 void mf_pool_free_worker(struct mf_worker *worker);
+
+/* A slot without a worker, from 1; 0 when there is none. */
+int mf_pool_free_slot(const struct mf_pool *pool);
+
+/* Is there a worker that was forked for that number? */
+bool mf_pool_has_live(const struct mf_pool *pool, uint64_t live);
 
 /* Moves a worker between states; like mf_future_move. */
 void mf_worker_move(struct mf_worker *worker, enum mf_worker_state from, enum mf_worker_state to);

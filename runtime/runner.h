@@ -66,6 +66,9 @@ struct mf_runner {
 
     /* Opens a worker's interpreter. NULL and a filled fault when that is impossible. */
     void *(*open)(const struct mf_worker_info *info, struct mf_fault *fault);
+    /* In a forked child of the owner's process, on the owner's thread: makes a worker's interpreter out of the owner's,
+     * whose context this is (given to mf_runtime_new). NULL and a filled fault when that is impossible. */
+    void *(*adopt)(void *context, const struct mf_worker_info *info, struct mf_fault *fault);
     /* Runs one task and appends the result's bytes to *result. Never raises, never exits. */
     enum mf_outcome (*run)(void *worker, const struct mf_task *task, struct mf_buf *result);
     /* There is nothing to do for now: let go of what is only kept for speed and was retired. */

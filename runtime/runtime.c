@@ -58,6 +58,22 @@ void mf_runtime_retire(struct mf_pool *pool)
     pthread_mutex_unlock(&pool->owner->lock);
 }
 
+void mf_runtime_hold(struct mf_pool *pool)
+{
+    pthread_mutex_lock(&pool->owner->lock);
+    pool->held++;
+    pthread_mutex_unlock(&pool->owner->lock);
+}
+
+void mf_runtime_let_go(struct mf_pool *pool)
+{
+    struct mf_fault fault;
+    pthread_mutex_lock(&pool->owner->lock);
+    if (--pool->held == 0 && !pool->closing && pool->backend->feed(pool, &fault) != MF_OK)
+        mf_sched_lose_all(pool, fault.text);
+    pthread_mutex_unlock(&pool->owner->lock);
+}
+
 void mf_runtime_release(struct mf_pool *pool)
 {
     atomic_store(&pool->released, true);
@@ -212,7 +228,7 @@ size_t mf_runtime_close(struct mf_owner *owner)
 
 static bool is_plain(const struct mf_future_spec *s)
 {
-    return !s->ndeps && !s->label && s->timeout <= 0 && !s->retries && !s->priority && !s->worker;
+    return !s->ndeps && !s->label && s->timeout <= 0 && !s->retries && !s->priority && !s->worker && !s->live;
 }
 
 static bool fill_extra(struct mf_future *f, const struct mf_future_spec *s)
@@ -230,6 +246,7 @@ static bool fill_extra(struct mf_future *f, const struct mf_future_spec *s)
     x->retry_on_error = s->retry_on_error;
     x->priority = s->priority;
     x->worker = s->worker;
+    x->live = s->live;
     return true;
 }
 
@@ -284,9 +301,28 @@ static void admit(struct mf_pool *pool, struct mf_future *f)
     f->id = ++pool->owner->next_id;
     mf_pool_ref(pool);
     mf_list_insert(&pool->created, &f->link);
+    pool->fresh = mf_future_live(f) != 0;
     if (!f->lazy)
         mf_sched_begin(f);
     turn(pool->owner);
+}
+
+/* Waits until a worker has been forked that has the memory which f refers to, as it is now. Lock held on entry and exit. */
+static enum mf_err wait_for_fork(struct mf_pool *pool, struct mf_future *f)
+{
+    struct mf_owner *owner = pool->owner;
+    enum mf_err e = MF_OK;
+    while (pool->fresh && mf_future_state(f) == MF_FUTURE_QUEUED && !mf_pool_has_live(pool, mf_future_live(f)) &&
+           e == MF_OK) {
+        atomic_store(&owner->watch_left, 1);
+        e = mf_owner_sleep(owner, MF_SYS_NEVER);
+        atomic_store(&owner->watch_left, 0);
+        turn(owner);
+    }
+    pool->fresh = false;
+    if (e != MF_OK)
+        mf_sched_cancel(f);
+    return e;
 }
 
 struct mf_future *mf_runtime_submit(struct mf_pool *pool, const struct mf_future_spec *spec, struct mf_fault *fault)
@@ -297,8 +333,10 @@ struct mf_future *mf_runtime_submit(struct mf_pool *pool, const struct mf_future
         return NULL;
     enter(owner);
     enum mf_err e = pool->closing ? MF_ECLOSED : wait_for_room(pool);
-    if (e == MF_OK)
+    if (e == MF_OK) {
         admit(pool, mf_future_ref(f));
+        e = wait_for_fork(pool, f);
+    }
     leave(owner);
     if (e == MF_OK)
         return f;
@@ -352,6 +390,13 @@ bool mf_runtime_poll(struct mf_owner *owner, struct mf_future *f)
     turn(owner);
     leave(owner);
     return mf_future_final(f);
+}
+
+void mf_runtime_turn(struct mf_owner *owner)
+{
+    enter(owner);
+    turn(owner);
+    leave(owner);
 }
 
 bool mf_runtime_cancel(struct mf_owner *owner, struct mf_future *f)

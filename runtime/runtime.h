@@ -23,7 +23,8 @@ struct mf_future_spec {
     unsigned retries;
     bool retry_on_error;
     int priority;
-    int worker; /* pinned to that worker, from 1; 0 = any */
+    int worker;    /* pinned to that worker, from 1; 0 = any */
+    uint64_t live; /* it refers to the memory of its owner, under that number; 0 = it does not */
     enum mf_output output;
     bool setup, lazy;
     uint64_t seed, stream;
@@ -48,9 +49,14 @@ void mf_runtime_retire(struct mf_pool *pool);
 void mf_runtime_release(struct mf_pool *pool);
 
 /* Makes a future and queues it (unless lazy or waiting for deps). On a backend that is not asynchronous the task has
- * run when this returns. Waits while the pool's queue is over its byte limit. Returns a reference for the caller;
+ * run when this returns. Waits while the pool's queue is over its byte limit, and, for a task that refers to the memory
+ * of its owner, until a worker has been forked that has that memory. Returns a reference for the caller;
  * NULL and a fault on failure (MF_ECLOSED, MF_ENOMEM, MF_EINVAL, MF_EINTR). */
 struct mf_future *mf_runtime_submit(struct mf_pool *pool, const struct mf_future_spec *spec, struct mf_fault *fault);
+
+/* A map begins or ends to work on the pool: meanwhile workers that are made for the moment stay. */
+void mf_runtime_hold(struct mf_pool *pool);
+void mf_runtime_let_go(struct mf_pool *pool);
 
 /* Remembers a task that every worker of the pool which starts from now on runs first. References taken over on
  * success. */
@@ -66,6 +72,10 @@ enum mf_err mf_runtime_wait(struct mf_owner *owner, struct mf_future *const *fut
 
 /* Is f final? Starts it when it is lazy, and never blocks (on a synchronous backend it runs the task). */
 bool mf_runtime_poll(struct mf_owner *owner, struct mf_future *f);
+
+/* Does what only the owner's own thread can do for what is queued (backend.h: turn). Never blocks, but for tasks that
+ * run here. */
+void mf_runtime_turn(struct mf_owner *owner);
 
 bool mf_runtime_cancel(struct mf_owner *owner, struct mf_future *f); /* false when it was final */
 

@@ -243,6 +243,13 @@ void mf_sys_interrupt_pop(struct mf_sys_interrupt *entry)
     atomic_signal_fence(memory_order_release);
 }
 
+void mf_sys_interrupt_forget(void)
+{
+    interrupts = NULL;
+    install_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; /* whoever held it is not in this process */
+    installed = false;                                         /* handlers were reset */
+}
+
 /* Runs the actions from the innermost entry out to last, which is included. */
 static void run_actions(const struct mf_sys_interrupt *last)
 {
@@ -368,4 +375,15 @@ FILE *mf_sys_stream(struct mf_sys_sink *sink)
     if (f)
         setvbuf(f, NULL, _IONBF, 0);
     return f;
+}
+
+void mf_sys_replace_stdio(FILE *out, FILE *err)
+{
+#ifdef __GLIBC__
+    stdout = out;
+    stderr = err;
+#else
+    (void)out;
+    (void)err;
+#endif
 }

@@ -71,6 +71,9 @@ struct mf_sys_interrupt {
 void mf_sys_interrupt_push(struct mf_sys_interrupt *entry);
 void mf_sys_interrupt_pop(struct mf_sys_interrupt *entry); /* entry and all that were pushed after it */
 
+/* In a forked child: forgets the entries of the code that it will never return to. */
+void mf_sys_interrupt_forget(void);
+
 /* Runs all actions of the calling thread. Async-signal-safe: for a handler of SIGINT. */
 void mf_sys_interrupt_self(void);
 
@@ -91,5 +94,8 @@ struct mf_sys_sink {
 /* A C stream, unbuffered, whose writes call sink->write; sink must outlive it. NULL with errno set when none can be
  * made. */
 FILE *mf_sys_stream(struct mf_sys_sink *sink);
+
+/* Makes them the C library's stdout and stderr, where it lets us; what the old ones held is not written. */
+void mf_sys_replace_stdio(FILE *out, FILE *err);
 
 #endif

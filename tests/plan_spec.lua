@@ -74,9 +74,9 @@ describe("mf.plan", function()
     end)
 
     it("lists the plans there are for one there is not", function()
-        local err = H.failure(mf.plan, "forks", { workers = 2 })
-        H.has(err, "mf.plan: there is no plan 'forks'; the plans are: " .. table.concat(core.backends(), ", "))
-        H.has(H.failure(mf.plan, "forks:2"), "there is no plan 'forks'")
+        local err = H.failure(mf.plan, "fork", { workers = 2 })
+        H.has(err, "mf.plan: there is no plan 'fork'; the plans are: " .. table.concat(core.backends(), ", "))
+        H.has(H.failure(mf.plan, "fork:2"), "there is no plan 'fork'")
     end)
 
     it("names wrong options", function()

@@ -22,6 +22,7 @@
  *   ENV number            an environment of functions: 0 is the state's own, the others are met in any order
  *   GLOBAL env name value a name (length and bytes) and its value in an environment; follows a top-level value
  *   STD env name          the same where the receiver has the value itself
+ *   LIVE list place       a value that the receiver inherited (live.h). Takes an object number
  *
  * 0x80..0xff               the small integers 0..127
  *
@@ -32,10 +33,11 @@
 #define MF_CODEC_H
 
 #include <lua.h>
+#include <stdint.h>
 
 #include "../runtime/buf.h"
 
-#define MF_CODEC_VERSION     1
+#define MF_CODEC_VERSION     2
 #define MF_CODEC_DEPTH       100000                      /* nested tables, functions and upvalues */
 #define MF_CODEC_GLOBALS_MAX ((size_t)500 * 1024 * 1024) /* bytes of snapshotted globals, by default */
 
@@ -56,6 +58,9 @@ struct mf_encode_options { /* all zero: the defaults; the indices must stay vali
                            are not sent while the value is still the same (raw equality), or 0 */
     size_t globals_max;    /* bytes; 0 = MF_CODEC_GLOBALS_MAX */
     int env;               /* stack index of a table that also counts as environment 0 (a task's own), or 0 */
+    int live;              /* stack index of a list (live.h): what is large, or cannot be sent but inherited, goes
+                              there; or 0 */
+    uint64_t live_number;  /* the list's number */
 };
 
 /* Starts a message at the end of out, which the caller owns and keeps alive. Nested use (a __save that encodes
@@ -79,6 +84,7 @@ struct mf_decode_options {
     bool trust; /* false: bytecode and functions by name are refused (bytes from outside); true: local peers */
     int env;    /* stack index of the table that is environment 0, into which GLOBALS are set directly; 0: the
                    state's globals, left untouched: GLOBALS make an environment of their own that inherits them */
+    bool live;  /* the state is a fork of the sender's: LIVE is understood */
 };
 
 /* Starts reading a message; bytes must stay alive and unchanged until the end. Leaves the decoder, a userdata, on

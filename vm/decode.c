@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "live.h"
 
 #define MAX_PRESIZE  65536
 #define FRAMES_AHEAD 8 /* for which stack space is claimed at once */
@@ -150,6 +151,15 @@ static void begin_user(lua_State *L, struct mf_decoder *d)
 
 /* ---- values ---- */
 
+static void push_live(lua_State *L, struct mf_decoder *d)
+{
+    uint64_t number = mf_decoder_varint(L, d), place = mf_decoder_varint(L, d);
+    if (!d->live)
+        mf_decoder_malformed(L, d, "a live value from a peer that this is no fork of");
+    mf_live_push(L, number, (lua_Integer)place);
+    mf_decoder_keep(L, d);
+}
+
 static void push_float(lua_State *L, struct mf_decoder *d)
 {
     uint64_t bits = mf_decoder_le(L, d, 8);
@@ -216,6 +226,9 @@ static bool read_value(lua_State *L, struct mf_decoder *d)
         return false;
     case MF_TAG_ENV:
         mf_decoder_env(L, d, mf_decoder_varint(L, d));
+        return true;
+    case MF_TAG_LIVE:
+        push_live(L, d);
         return true;
     default:
         d->p--;

@@ -68,6 +68,7 @@ struct mf_decoder *mf_decode_begin(lua_State *L, const void *bytes, size_t len, 
     d->self = lua_gettop(L);
     d->env = env;
     d->trust = options->trust;
+    d->live = options->live;
     d->start = d->p = bytes;
     d->end = d->start + len;
     d->depth = d->cells = 0;

@@ -39,9 +39,10 @@ struct mf_decoder {
     size_t budget; /* table slots that may still be reserved ahead */
     lua_Integer strings, objects;
     unsigned flags;
-    bool trust, used; /* used: memo tables were stored in the user values */
-    int self, env;    /* stack indices of the caller */
-    int memo;         /* stack index of the first memo slot */
+    bool trust, live;
+    bool used;     /* memo tables were stored in the user values */
+    int self, env; /* stack indices of the caller */
+    int memo;      /* stack index of the first memo slot */
 };
 
 /* Bytes: each takes from the message and raises when it ends too early. */

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "live.h"
 
 #define NUMBERS      64 /* fetched at once */
 #define FRAMES_AHEAD 8  /* for which stack space is claimed at once */
@@ -160,7 +161,7 @@ static bool put_table(lua_State *L, struct mf_encoder *e)
             e->flags &= ~(unsigned)MF_CODEC_CLOSED; /* an environment may be passed on as a value */
         return false;
     }
-    if (put_named(L, e))
+    if (put_named(L, e) || mf_encoder_live_table(L, e))
         return false;
     e->flags &= ~(unsigned)MF_CODEC_CLOSED;
     bool has_meta = lua_getmetatable(L, -1);
@@ -187,6 +188,8 @@ static bool put_function(lua_State *L, struct mf_encoder *e)
     struct mf_ptrslot *slot;
     if (put_ref(L, e, &slot) || put_named(L, e))
         return false;
+    if (lua_iscfunction(L, -1) && mf_encoder_live_other(L, e))
+        return false;
     if (lua_iscfunction(L, -1))
         mf_encoder_refuse(L, e, "a C function that no loaded module owns", "");
     int f = lua_gettop(L);
@@ -206,15 +209,39 @@ static bool put_function(lua_State *L, struct mf_encoder *e)
     return true;
 }
 
+/* Does a fork inherit the user value on the top rather than get a copy? What has no __save cannot be copied; a type may
+ * say in its metatable that inheriting is the better way (__inherit). */
+static bool inherits(lua_State *L)
+{
+    bool saves = luaL_getmetafield(L, -1, "__save") != LUA_TNIL;
+    if (saves)
+        lua_pop(L, 1);
+    bool wanted = saves && luaL_getmetafield(L, -1, "__inherit") != LUA_TNIL;
+    if (wanted)
+        lua_pop(L, 1);
+    return !saves || wanted;
+}
+
 static bool put_userdata(lua_State *L, struct mf_encoder *e)
 {
     struct mf_ptrslot *slot;
     if (put_ref(L, e, &slot) || put_named(L, e))
         return false;
     e->flags &= ~(unsigned)MF_CODEC_CLOSED;
+    if (inherits(L) && mf_encoder_live_other(L, e))
+        return false;
     if (!put_user(L, e, slot))
         mf_encoder_refuse_value(L, e, -1, "");
     return true;
+}
+
+/* A long string that a fork inherits counts as an object. */
+static bool put_long_string(lua_State *L, struct mf_encoder *e)
+{
+    struct mf_ptrslot *slot;
+    if (!e->opt_live || lua_rawlen(L, -1) < MF_LIVE_BYTES)
+        return false;
+    return put_ref(L, e, &slot) || mf_encoder_live_string(L, e);
 }
 
 /* Writes the value on the top and pops it (false), or leaves a frame for it (true). */
@@ -224,6 +251,8 @@ static bool put_value(lua_State *L, struct mf_encoder *e)
     if (!mf_encoder_scalar(L, e, type)) {
         switch (type) {
         case LUA_TSTRING:
+            if (put_long_string(L, e))
+                return false;
             mf_encoder_string(L, e, -1, false);
             break;
         case LUA_TTABLE:

@@ -299,7 +299,7 @@ void mf_encoder_check_limit(lua_State *L, struct mf_encoder *e)
 {
     if (!e->item)
         return;
-    size_t so_far = e->out->len - e->item;
+    size_t so_far = e->out->len - e->item + e->live_bytes;
     if (so_far > e->limit - e->used)
         refuse_size(L, e, so_far);
 }
@@ -312,6 +312,7 @@ static void put_global(lua_State *L, struct mf_encoder *e, uint32_t env)
     bool std = lua_isnil(L, -1);
     e->global = name;
     e->item = e->out->len;
+    e->live_bytes = 0;
     mf_encoder_byte(L, e, std ? MF_TAG_STD : MF_TAG_GLOBAL);
     mf_encoder_varint(L, e, env);
     mf_encoder_text(L, e, name, len);
@@ -323,7 +324,7 @@ static void put_global(lua_State *L, struct mf_encoder *e, uint32_t env)
         mf_encoder_value(L, e);
     }
     mf_encoder_check_limit(L, e);
-    size_t bytes = e->out->len - e->item;
+    size_t bytes = e->out->len - e->item + e->live_bytes;
     note_size(e, bytes);
     e->used += bytes;
     e->item = 0;

@@ -122,6 +122,9 @@ static void set_options(lua_State *L, struct mf_encoder *e, const struct mf_enco
     const struct mf_encode_options *o = options ? options : &defaults;
     e->opt_globals = absolute(o->globals, e->self);
     e->opt_skip = absolute(o->skip, e->self);
+    e->opt_live = absolute(o->live, e->self);
+    e->live_number = o->live_number;
+    e->live_bytes = 0;
     e->globals = mf_names_globals(e->names);
     e->globals2 = o->env ? lua_topointer(L, absolute(o->env, e->self)) : e->globals;
     e->no_scan = o->no_scan;
@@ -181,6 +184,7 @@ static void put_protected(lua_State *L, struct mf_encoder *e, int idx)
     push_option(L, e->opt_globals);
     push_option(L, e->opt_skip);
     lua_pushnil(L);
+    push_option(L, e->opt_live);
     lua_pushvalue(L, idx);
     if (lua_pcall(L, SLOT_VALUE, 0, 0) == LUA_OK)
         return;

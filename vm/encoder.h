@@ -13,7 +13,7 @@
 #include "names.h"
 #include "ptrmap.h"
 
-enum { SLOT_ENCODER = 1, SLOT_GLOBALS, SLOT_SKIP, SLOT_NAMES, SLOT_VALUE };
+enum { SLOT_ENCODER = 1, SLOT_GLOBALS, SLOT_SKIP, SLOT_NAMES, SLOT_LIVE, SLOT_VALUE };
 
 /* User values of the encoder. */
 enum { KEEP_NAMES = 1, KEEP_SAVE, KEEP_LOAD, KEEP_QUEUE, KEEP_ANCHORS, KEEP_COUNT = KEEP_ANCHORS };
@@ -65,7 +65,9 @@ struct mf_encoder {
     const void *globals, *globals2; /* tables that are environment 0 */
     struct mf_names *names;
 
-    int self, opt_globals, opt_skip; /* stack indices of the caller */
+    int self, opt_globals, opt_skip, opt_live; /* stack indices of the caller */
+    uint64_t live_number;
+    size_t live_bytes; /* of the present global: what its live values would have taken */
     bool no_scan;
     lua_Integer anchors; /* values held until the end of the message */
 
@@ -119,6 +121,14 @@ void mf_encoder_string(lua_State *L, struct mf_encoder *e, int idx, bool keep);
 bool mf_encoder_scalar(lua_State *L, struct mf_encoder *e, int type);
 
 _Noreturn void mf_encoder_too_many(lua_State *L); /* objects */
+
+/* encode_live.c */
+
+/* Writes LIVE for the value on the top, whose object number is taken, and pops it, if it is to be inherited rather than
+ * sent; else false. */
+bool mf_encoder_live_table(lua_State *L, struct mf_encoder *e);
+bool mf_encoder_live_string(lua_State *L, struct mf_encoder *e);
+bool mf_encoder_live_other(lua_State *L, struct mf_encoder *e);
 
 /* encode_message.c */
 void mf_encoder_anchor(lua_State *L, struct mf_encoder *e, int idx);    /* holds the value until the message ends */

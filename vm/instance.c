@@ -102,7 +102,7 @@ static void add_searcher(lua_State *L, struct mf_instance *w)
     lua_pop(L, 2);
 }
 
-static void replace_library(lua_State *L, struct mf_instance *w)
+void mf_instance_replace_library(lua_State *L, struct mf_instance *w)
 {
     mf_relay_capture(L, &w->relay);
     mf_random_open(L, &w->random);
@@ -129,7 +129,7 @@ static void set_path(lua_State *L, int init, const char *name)
     lua_pop(L, 2);
 }
 
-static void apply_init(lua_State *L, const struct mf_blob *bytes)
+void mf_instance_apply_init(lua_State *L, const struct mf_blob *bytes)
 {
     struct mf_decode_options options = {.trust = true};
     if (!bytes)
@@ -181,6 +181,26 @@ void mf_instance_encode_init(lua_State *L, int nested, struct mf_buf *out)
 
 /* --- Making one -------------------------------------------------------------------------------------------------- */
 
+void mf_instance_bind(lua_State *L, struct mf_instance *w)
+{
+    lua_pushlightuserdata(L, w);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &instance_key);
+    lua_pushglobaltable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &base_key);
+}
+
+struct mf_instance *mf_instance_alloc(const struct mf_worker_info *info)
+{
+    struct mf_instance *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    w->name = info->name;
+    w->process = info->process;
+    mf_relay_init(&w->relay);
+    mf_prepared_init(&w->prepared);
+    return w;
+}
+
 struct making {
     struct mf_instance *instance;
     const struct mf_worker_info *info;
@@ -191,32 +211,27 @@ static int make(lua_State *L)
 {
     struct making *m = lua_touserdata(L, 1);
     lua_settop(L, 0);
-    lua_pushlightuserdata(L, m->instance);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &instance_key);
-    lua_pushglobaltable(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &base_key);
-    mf_state_open_worker(L, replace_library, m->instance);
+    mf_instance_bind(L, m->instance);
+    mf_state_open_worker(L, mf_instance_replace_library, m->instance);
     if (m->info->process)
         add_searcher(L, m->instance);
-    apply_init(L, m->info->init);
+    mf_instance_apply_init(L, m->info->init);
     lua_gc(L, LUA_GCGEN, 0, 0);
     return 0;
 }
 
 struct mf_instance *mf_instance_new(const struct mf_worker_info *info, struct mf_fault *fault)
 {
-    struct mf_instance *w = calloc(1, sizeof *w);
+    struct mf_instance *w = mf_instance_alloc(info);
     lua_State *L = w ? luaL_newstate() : NULL;
     if (!L) {
+        if (w)
+            mf_relay_release(&w->relay);
         free(w);
         mf_fault_set(fault, MF_ENOMEM, "worker %s cannot start: out of memory", info->name);
         return NULL;
     }
     w->L = L;
-    w->name = info->name;
-    w->process = info->process;
-    mf_relay_init(&w->relay);
-    mf_prepared_init(&w->prepared);
     lua_pushcfunction(L, make);
     lua_pushlightuserdata(L, &(struct making){.instance = w, .info = info});
     if (lua_pcall(L, 1, 0, 0) == LUA_OK)

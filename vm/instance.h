@@ -22,6 +22,7 @@ struct mf_instance {
     uint64_t tasks;            /* counts tasks */
     uint64_t serial;           /* counts tasks and elements, so that others notice that a new one began */
     bool process;              /* it has a process of its own */
+    bool forked;               /* it is a fork of its owner's interpreter: live values (live.h) are here */
     bool exiting;              /* the task called os.exit */
     int exit_code;
 };
@@ -30,6 +31,18 @@ struct mf_instance {
  * mf_instance_init). NULL and a fault on failure. */
 struct mf_instance *mf_instance_new(const struct mf_worker_info *info, struct mf_fault *fault);
 void mf_instance_free(struct mf_instance *instance);
+
+/* In a forked child: makes the interpreter of the owner, of which main is the main thread, a worker's. What the owner
+ * has loaded stays; its globals, futures and plan do not. The tasks run on a Lua thread of their own. As for
+ * mf_instance_new. */
+struct mf_instance *mf_instance_adopt(lua_State *main, const struct mf_worker_info *info, struct mf_fault *fault);
+
+/* --- What mf_instance_new and mf_instance_adopt share ------------------------------------------------------------- */
+
+struct mf_instance *mf_instance_alloc(const struct mf_worker_info *info); /* without a Lua state; NULL: no memory */
+void mf_instance_bind(lua_State *L, struct mf_instance *instance);        /* the globals are its base */
+void mf_instance_replace_library(lua_State *L, struct mf_instance *instance);
+void mf_instance_apply_init(lua_State *L, const struct mf_blob *init);
 
 /* The instance whose state L is, or NULL when L is no worker's. */
 struct mf_instance *mf_instance_of(lua_State *L);

@@ -28,12 +28,14 @@ struct mf_lib_future {
     struct mf_future *future; /* a reference; NULL only while it is being made */
     struct mf_blob *code;     /* a reference; NULL but while it is being made */
     const char *backend;      /* its name, constant; NULL for a future that came over the wire */
-    int n;                    /* what the user value holds: n values (one: itself, more: a table), or a code below */
-    bool printed;             /* what the task printed has been relayed */
-    bool collects;            /* for chunks: an element's error is a result */
-    uint8_t mode;             /* for chunks: enum mf_run_mode */
+    int n;         /* what the first user value holds: n values (one: itself, more: a table), or a code below */
+    bool printed;  /* what the task printed has been relayed */
+    bool collects; /* for chunks: an element's error is a result */
+    uint8_t mode;  /* for chunks: enum mf_run_mode */
     lua_Integer first, count; /* for chunks: the elements; count is 0 for other futures and once it was collected */
 };
+
+enum { MF_LIB_RESULT = 1, MF_LIB_LIVE, MF_LIB_VALUES = MF_LIB_LIVE }; /* user values: see n; what the task refers to */
 
 enum { MF_LIB_UNREAD = -1, MF_LIB_FAILED = -2 }; /* FAILED: the user value is { value, traceback, element } */
 
@@ -47,6 +49,10 @@ void mf_lib_read_spec(lua_State *L, int idx, struct mf_future_spec *spec);
 
 /* Pushes the fields globals, skip and packages of the options at idx (three values) and points encode at them. */
 int mf_lib_push_encode_options(lua_State *L, int idx, struct mf_encode_options *encode);
+
+/* Under a plan whose workers are forks: pushes a list for live values (live.h) and has encode use it; returns its number.
+ * Else 0, and nothing is pushed. */
+uint64_t mf_lib_begin_live(lua_State *L, const struct mf_pool *pool, struct mf_encode_options *encode);
 
 /* Appends a number that is not the user's: part of the layout of arguments (run.h). */
 void mf_lib_encode_integer(lua_State *L, struct mf_encoder *e, lua_Integer n);

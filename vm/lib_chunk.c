@@ -5,10 +5,12 @@
 
 #include "instance.h"
 #include "lib.h"
+#include "live.h"
 #include "prepared.h"
 #include "run.h"
 
 #define BLOB_TYPE "moonfleet.blob"
+#define CODE_TYPE "moonfleet.code"
 
 struct mf_blob **mf_lib_push_blob(lua_State *L)
 {
@@ -26,21 +28,75 @@ static int blob_gc(lua_State *L)
     return 0;
 }
 
-/* code(options or nil, fn, fn2 or nil) */
+/* What all chunks of a map have in common. */
+struct code {
+    struct mf_blob *blob;    /* a reference; NULL only while it is being made */
+    uint64_t live;           /* the number of its live values (live.h), which its user value holds; 0: none */
+    lua_Integer list, list2; /* places of the map's elements among them; 0: elements are sent with their chunks */
+};
+
+static int code_gc(lua_State *L)
+{
+    struct code *code = luaL_checkudata(L, 1, CODE_TYPE);
+    mf_blob_unref(code->blob);
+    code->blob = NULL;
+    return 0;
+}
+
+static struct code *push_code(lua_State *L)
+{
+    struct code *code = lua_newuserdatauv(L, sizeof *code, 1);
+    *code = (struct code){.blob = NULL};
+    luaL_setmetatable(L, CODE_TYPE);
+    return code;
+}
+
+/* Adds the list at idx, if there is one and if it is large. */
+static lua_Integer add_list(lua_State *L, int live, int idx)
+{
+    if (!lua_istable(L, idx) || mf_live_measure(L, idx, MF_LIVE_BYTES) < MF_LIVE_BYTES)
+        return 0;
+    return mf_live_add(L, live, idx);
+}
+
+/* Lists of elements that stay as they are while the map runs need not be sent to forks. */
+static void keep_live(lua_State *L, struct code *code, const struct mf_encode_options *encode)
+{
+    if (!encode->live)
+        return;
+    code->list = add_list(L, encode->live, 5);
+    if (lua_istable(L, 6)) {
+        code->list2 = code->list ? mf_live_add(L, encode->live, 6) : add_list(L, encode->live, 6);
+        if (code->list2 && !code->list)
+            code->list = mf_live_add(L, encode->live, 5);
+    }
+    if (!mf_live_used(L, encode->live))
+        return;
+    code->live = encode->live_number;
+    lua_pushvalue(L, encode->live);
+    lua_setiuservalue(L, 7, 1);
+}
+
+/* code(options or nil, fn, fn2 or nil, pool or nil, a or nil, b or nil): for the chunks of a map on that pool (any,
+ * when nil); a and b are the
+ * lists of its elements, if they do not change while the map runs */
 static int core_code(lua_State *L)
 {
     struct mf_session *s = mf_session_get(L);
     struct mf_encode_options encode = {0};
     size_t start = s->code.len;
-    lua_settop(L, 3);
+    lua_settop(L, 6);
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    struct mf_blob **box = mf_lib_push_blob(L);
+    struct code *code = push_code(L);
     int packages = mf_lib_push_encode_options(L, 1, &encode);
+    if (!lua_isnoneornil(L, 4))
+        mf_lib_begin_live(L, mf_lib_check_pool(L, 4), &encode);
     mf_prepared_encode(L, &s->code, 2, lua_isnil(L, 3) ? 0 : 3, packages, true, &encode);
-    *box = mf_session_blob(&s->code, start);
-    if (!*box)
+    code->blob = mf_session_blob(&s->code, start);
+    if (!code->blob)
         return luaL_error(L, "not enough memory");
-    lua_settop(L, 4);
+    keep_live(L, code, &encode);
+    lua_settop(L, 7);
     return 1;
 }
 
@@ -48,6 +104,7 @@ static int core_code(lua_State *L)
 struct chunk {
     enum mf_run_mode mode;
     lua_Integer flags, first, last, offset, stream;
+    const struct code *code;
 };
 
 static void read_options(lua_State *L, int idx, struct chunk *c)
@@ -90,6 +147,13 @@ static void encode_elements(lua_State *L, struct mf_encoder *e, const struct chu
         mf_encode_value(L, e, b, "step", 0);
         return;
     }
+    if (c->flags & MF_RUN_LIVE) {
+        mf_lib_encode_integer(L, e, (lua_Integer)c->code->live);
+        mf_lib_encode_integer(L, e, c->code->list);
+        if (c->flags & MF_RUN_PAIRS)
+            mf_lib_encode_integer(L, e, c->code->list2);
+        return;
+    }
     for (lua_Integer i = c->first; i <= c->last; i++) {
         lua_rawgeti(L, a, i - c->offset);
         mf_encode_value(L, e, -1, "element", i);
@@ -121,15 +185,17 @@ static int core_chunk(lua_State *L)
 {
     struct mf_session *s = mf_session_get(L);
     struct mf_pool *pool = mf_lib_check_pool(L, 1);
-    struct mf_blob **code = luaL_checkudata(L, 2, BLOB_TYPE);
-    struct chunk c = {.first = luaL_checkinteger(L, 5), .last = luaL_checkinteger(L, 6)};
+    const struct code *code = luaL_checkudata(L, 2, CODE_TYPE);
+    struct chunk c = {.code = code, .first = luaL_checkinteger(L, 5), .last = luaL_checkinteger(L, 6)};
     struct mf_future_spec spec = {0};
     size_t start = s->args.len;
     lua_settop(L, 8);
-    luaL_argcheck(L, *code, 2, "no code");
+    luaL_argcheck(L, code->blob, 2, "no code");
     luaL_argcheck(L, c.first >= 1 && c.last >= c.first, 5, "an empty chunk");
     read_options(L, 3, &c);
     read_kind(L, 4, &c);
+    if (code->list && !(c.flags & MF_RUN_RANGE))
+        c.flags |= MF_RUN_LIVE;
     mf_lib_read_spec(L, 3, &spec);
     if (!spec.stream)
         spec.seed = s->seed;
@@ -139,7 +205,8 @@ static int core_chunk(lua_State *L)
     spec.args = mf_session_blob(&s->args, start);
     if (!spec.args)
         return luaL_error(L, "not enough memory");
-    spec.code = mf_blob_ref(*code);
+    spec.code = mf_blob_ref(code->blob);
+    spec.live = code->live;
     object->mode = c.mode;
     object->collects = c.flags & MF_RUN_COLLECT;
     object->first = c.first;
@@ -255,7 +322,10 @@ void mf_lib_chunk(lua_State *L)
     luaL_newmetatable(L, BLOB_TYPE);
     lua_pushcfunction(L, blob_gc);
     lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    luaL_newmetatable(L, CODE_TYPE);
+    lua_pushcfunction(L, code_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 2);
     luaL_setfuncs(L, functions, 0);
     lua_getfield(L, -1, "methods");
     lua_pushcfunction(L, future_collect);

@@ -8,6 +8,7 @@
 #include "../runtime/sys.h"
 #include "instance.h"
 #include "lib.h"
+#include "live.h"
 #include "prepared.h"
 #include "run.h"
 
@@ -17,7 +18,7 @@ static const char metatable_key; /* registry: the metatable, found faster than b
 
 struct mf_lib_future *mf_lib_push_future(lua_State *L)
 {
-    struct mf_lib_future *object = lua_newuserdatauv(L, sizeof *object, 1);
+    struct mf_lib_future *object = lua_newuserdatauv(L, sizeof *object, MF_LIB_VALUES);
     *object = (struct mf_lib_future){.n = MF_LIB_UNREAD};
     lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
     lua_setmetatable(L, -2);
@@ -189,6 +190,34 @@ static void encode_arguments(lua_State *L, struct mf_buf *out, int first, int la
     lua_pop(L, 1);
 }
 
+uint64_t mf_lib_begin_live(lua_State *L, const struct mf_pool *pool, struct mf_encode_options *encode)
+{
+    if (!pool->backend->inherits)
+        return 0;
+    encode->live_number = mf_live_new(L);
+    encode->live = lua_gettop(L);
+    return encode->live_number;
+}
+
+/* Does the task start now, so that what it refers to in this state is as it should be? */
+static bool starts_now(const struct mf_future_spec *spec)
+{
+    for (size_t i = 0; i < spec->ndeps; i++)
+        if (!mf_future_final(spec->deps[i]))
+            return false;
+    return !spec->lazy;
+}
+
+/* The object at idx keeps what its task refers to. */
+static void keep_live(lua_State *L, int idx, const struct mf_encode_options *encode, struct mf_future_spec *spec)
+{
+    if (!encode->live || !mf_live_used(L, encode->live))
+        return;
+    spec->live = encode->live_number;
+    lua_pushvalue(L, encode->live);
+    lua_setiuservalue(L, idx, MF_LIB_LIVE);
+}
+
 /* submit(pool, options or nil, fn, ...): a future */
 static int core_submit(lua_State *L)
 {
@@ -206,6 +235,8 @@ static int core_submit(lua_State *L)
     }
     if (last > 3)
         spec.ndeps = find_dependencies(L, 4, last, &spec.deps);
+    if (starts_now(&spec))
+        mf_lib_begin_live(L, pool, &encode);
     mf_prepared_encode(L, &s->code, 3, 0, packages, false, &encode);
     object->code = mf_session_code(s, code_start); /* the object's until no error can leave it behind */
     encode.globals = 0;                            /* they went with the code */
@@ -220,6 +251,7 @@ static int core_submit(lua_State *L)
         if (!spec.args)
             return luaL_error(L, "not enough memory");
     }
+    keep_live(L, last + 1, &encode, &spec);
     spec.code = object->code;
     object->code = NULL;
     mf_lib_submit(L, object, pool, &spec);
@@ -253,7 +285,10 @@ static int future_cancel(lua_State *L)
 
 static int future_state(lua_State *L)
 {
-    lua_pushstring(L, mf_future_state_name(mf_future_state(mf_lib_check_future(L, 1)->future)));
+    struct mf_future *f = mf_lib_check_future(L, 1)->future;
+    if (mf_future_state(f) == MF_FUTURE_QUEUED)
+        mf_runtime_turn(mf_session_get(L)->owner); /* who asks again and again wants it to go on */
+    lua_pushstring(L, mf_future_state_name(mf_future_state(f)));
     return 1;
 }
 

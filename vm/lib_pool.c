@@ -102,6 +102,25 @@ static int pool_workers(lua_State *L)
     return 1;
 }
 
+/* hold(pool), let_go(pool): see mf_runtime_hold. The pool may be closed. */
+static int pool_hold(lua_State *L)
+{
+    struct box *b = luaL_checkudata(L, 1, POOL_TYPE);
+    struct mf_session *s = mf_session_peek(L);
+    if (b->pool && s && s->owner)
+        mf_runtime_hold(b->pool);
+    return 0;
+}
+
+static int pool_let_go(lua_State *L)
+{
+    struct box *b = luaL_checkudata(L, 1, POOL_TYPE);
+    struct mf_session *s = mf_session_peek(L);
+    if (b->pool && s && s->owner)
+        mf_runtime_let_go(b->pool);
+    return 0;
+}
+
 static int pool_name(lua_State *L)
 {
     struct box *b = luaL_checkudata(L, 1, POOL_TYPE);
@@ -195,6 +214,8 @@ void mf_lib_pool(lua_State *L)
         {"workers", pool_workers},
         {"name", pool_name},
         {"asynchronous", pool_asynchronous},
+        {"hold", pool_hold},
+        {"let_go", pool_let_go},
         {"close", pool_close},
         {"retire", pool_retire},
         {"everywhere", pool_everywhere},

@@ -75,7 +75,7 @@ static bool is_reachable(lua_State *L, int idx)
 enum keeping { KEEP_NOT, KEEP_AS_IS, KEEP_AND_RESTORE };
 
 /* Decodes the message; leaves function, second function, environment. */
-static enum keeping decode(lua_State *L, const struct mf_blob *code, bool setup)
+static enum keeping decode(lua_State *L, const struct mf_blob *code, bool setup, bool live)
 {
     int base = lua_gettop(L);
     if (setup)
@@ -83,7 +83,7 @@ static enum keeping decode(lua_State *L, const struct mf_blob *code, bool setup)
     else
         push_environment(L);
     int env = lua_gettop(L);
-    struct mf_decode_options options = {.trust = true, .env = env};
+    struct mf_decode_options options = {.trust = true, .env = env, .live = live};
     struct mf_decoder *d = mf_decode_begin(L, code->data, code->len, &options);
     for (int i = 0; i < 4; i++)
         mf_decode_value(L, d);
@@ -207,7 +207,7 @@ void mf_prepared_push(lua_State *L, struct mf_prepared *p, struct mf_blob *code,
         push_kept(L, p);
         return;
     }
-    enum keeping keeping = decode(L, code, setup);
+    enum keeping keeping = decode(L, code, setup, p->live);
     if (keeping != KEEP_NOT)
         keep_values(L, p, code, keeping);
 }

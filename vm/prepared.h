@@ -19,6 +19,7 @@ struct mf_prepared_entry {
 struct mf_prepared {
     struct mf_prepared_entry entries[MF_PREPARED_MAX]; /* the first n are in use, the one used last first */
     int n;
+    bool live; /* the state is a fork of the one that sends code: live values (live.h) are here */
 };
 
 void mf_prepared_init(struct mf_prepared *p);

@@ -145,6 +145,20 @@ void mf_relay_capture(lua_State *L, struct mf_relay *relay)
     lua_pop(L, 1);
 }
 
+static void redirect(lua_State *L, int idx, FILE *f)
+{
+    luaL_Stream *s = luaL_testudata(L, idx, LUA_FILEHANDLE);
+    if (s && s->closef)
+        s->f = f;
+}
+
+void mf_relay_redirect(lua_State *L, struct mf_relay *relay, int out, int err)
+{
+    redirect(L, out, relay->out);
+    redirect(L, err, relay->err);
+    mf_sys_replace_stdio(relay->out, relay->err);
+}
+
 /* --- The owner's end --------------------------------------------------------------------------------------------- */
 
 static void write_out(struct mf_relay *relay, enum mf_stream stream, const void *bytes, size_t n)

@@ -27,6 +27,11 @@ void mf_relay_write(struct mf_relay *relay, enum mf_stream stream, const void *b
  * May raise. */
 void mf_relay_capture(lua_State *L, struct mf_relay *relay);
 
+/* In a fork of the owner's process: points the file handles, which the owner's code may have kept, and the C library's
+ * standard streams at relay too, in the state L that mf_relay_capture was called for. out and err: the handles that
+ * were io.stdout and io.stderr before, at those stack indices. */
+void mf_relay_redirect(lua_State *L, struct mf_relay *relay, int out, int err);
+
 /* Prints the records of a future's output (future.h) in the owner's state: to its own relay when it is a worker, to
  * the process's standard streams otherwise. */
 void mf_relay_print(struct mf_relay *relay, const void *records, size_t n);

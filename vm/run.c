@@ -14,10 +14,12 @@
 #include "codec.h"
 #include "instance.h"
 #include "interrupt.h"
+#include "live.h"
 #include "moonfleet.h"
+#include "session.h"
 
 /* Where things stand on the stack while a task runs. */
-enum { FN = 1, FN2, ENV, DECODER, ENCODER, FREE };
+enum { FN = 1, FN2, ENV, DECODER, ENCODER, LIST, LIST2, FREE };
 
 struct run {
     struct mf_instance *instance;
@@ -134,6 +136,15 @@ static int unpack(lua_State *L)
     return (int)n;
 }
 
+/* The element as it came, or from a list that this fork has inherited. */
+static void push_listed(lua_State *L, struct run *r, int list)
+{
+    if (r->flags & MF_RUN_LIVE)
+        lua_rawgeti(L, list, r->element);
+    else
+        mf_decode_value(L, r->in);
+}
+
 /* Pushes the arguments that the next element makes. Returns how many. */
 static int push_element(lua_State *L, struct run *r, const struct range *range)
 {
@@ -141,12 +152,12 @@ static int push_element(lua_State *L, struct run *r, const struct range *range)
         push_range(L, range, r->element);
         return 1;
     }
-    mf_decode_value(L, r->in);
+    push_listed(L, r, LIST);
     if (r->flags & MF_RUN_STAR)
         return unpack(L);
     if (!(r->flags & MF_RUN_PAIRS))
         return 1;
-    mf_decode_value(L, r->in);
+    push_listed(L, r, LIST2);
     return 2;
 }
 
@@ -284,7 +295,7 @@ static void run_elements(lua_State *L, struct run *r, const struct range *range)
             lua_call(L, nargs, 1);
         if (ok)
             encode_element(L, r);
-        lua_settop(L, ENCODER);
+        lua_settop(L, LIST2);
     }
 }
 
@@ -310,6 +321,18 @@ static void run_fold(lua_State *L, struct run *r, const struct range *range)
     mf_encode_value(L, r->out, -1, "result of reduce", 0);
 }
 
+static void read_lists(lua_State *L, struct run *r)
+{
+    if (!r->instance->forked)
+        luaL_error(L, "malformed message: elements that were not sent");
+    uint64_t number = (uint64_t)read_integer(L, r);
+    for (int list = LIST; list <= (r->flags & MF_RUN_PAIRS ? LIST2 : LIST); list++) {
+        mf_live_push(L, number, read_integer(L, r));
+        luaL_checktype(L, -1, LUA_TTABLE);
+        lua_replace(L, list);
+    }
+}
+
 static void run_chunk(lua_State *L, struct run *r)
 {
     struct range range = {0};
@@ -318,6 +341,8 @@ static void run_chunk(lua_State *L, struct run *r)
     r->count = read_integer(L, r);
     if (r->flags & MF_RUN_RANGE)
         read_range(L, r, &range);
+    if (r->flags & MF_RUN_LIVE)
+        read_lists(L, r);
     if (r->mode == MF_RUN_FOLD || r->mode == MF_RUN_MAPFOLD)
         run_fold(L, r, &range);
     else
@@ -328,7 +353,7 @@ static void run_chunk(lua_State *L, struct run *r)
 
 static void begin_arguments(lua_State *L, struct run *r)
 {
-    struct mf_decode_options options = {.trust = true, .env = ENV};
+    struct mf_decode_options options = {.trust = true, .env = ENV, .live = r->instance->forked};
     if (!r->task->args.len) {
         lua_pushnil(L); /* keeps the places */
         return;
@@ -347,6 +372,7 @@ static int body(lua_State *L)
     lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
     begin_arguments(L, r);
     r->out = mf_encode_begin(L, r->result, &options);
+    lua_settop(L, LIST2);
     if (r->mode == MF_RUN_CALL)
         run_call(L, r);
     else
@@ -464,6 +490,12 @@ static void *open_worker(const struct mf_worker_info *info, struct mf_fault *fau
     return mf_instance_new(info, fault);
 }
 
+static void *adopt_owner(void *context, const struct mf_worker_info *info, struct mf_fault *fault)
+{
+    const struct mf_session *s = context;
+    return mf_instance_adopt(s->main, info, fault);
+}
+
 static void idle(void *worker)
 {
     struct mf_instance *w = worker;
@@ -477,7 +509,8 @@ static void close_worker(void *worker)
 
 static void live(void *context, const char *worker_name, enum mf_stream stream, const void *bytes, size_t n)
 {
-    mf_relay_live(context, worker_name, stream, bytes, n);
+    const struct mf_session *s = context;
+    mf_relay_live(s->instance ? &s->instance->relay : NULL, worker_name, stream, bytes, n);
 }
 
 static const struct mf_msg_hello hello = {
@@ -492,6 +525,7 @@ static const struct mf_msg_hello hello = {
 const struct mf_runner mf_run_runner = {
     .hello = &hello,
     .open = open_worker,
+    .adopt = adopt_owner,
     .run = run_task,
     .idle = idle,
     .close = close_worker,

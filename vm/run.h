@@ -4,7 +4,9 @@
  *   arguments, a codec message   call:  MF_RUN_CALL, number of dependencies, their positions, then the arguments (nil
  *                                       where a dependency goes). No arguments at all: no message.
  *                                chunk: the mode, the flags, first position, count, and then
- *                                       for a range: start and step; else one value (or two) for each element
+ *                                       for a range: start and step; for live elements: the number of the list
+ *                                       that holds their lists (live.h), and the place of each there; else one
+ *                                       value (or two) for each element
  *   result, a codec message      call: the values. chunk: one value for each element; with MF_RUN_COLLECT a boolean
  *                                      before each, false in front of an error and its traceback; fold: one value; each: nothing.
  *                                error: the error value, the traceback or nil, the element's position or nil */
@@ -27,6 +29,7 @@ enum mf_run_flag {
     MF_RUN_STAR = 2,    /* an element is a table of arguments */
     MF_RUN_PAIRS = 4,   /* an element is two arguments */
     MF_RUN_COLLECT = 8, /* an element's error is a result */
+    MF_RUN_LIVE = 16,   /* the elements are in tables that the worker, a fork, has inherited */
 };
 
 /* The runtime's door to the interpreter. */

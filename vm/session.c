@@ -32,6 +32,16 @@ size_t mf_session_shutdown(lua_State *L)
     return open;
 }
 
+void mf_session_forget(lua_State *L)
+{
+    struct mf_session *s = mf_session_peek(L);
+    if (!s)
+        return;
+    s->owner = NULL; /* its finalizer must not close what is the parent's */
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &session_key);
+}
+
 /* The registry's entry is still there when the state's last finalizers run. */
 static int session_gc(lua_State *L)
 {
@@ -54,9 +64,12 @@ static struct mf_session *make(lua_State *L)
     struct mf_session *s = lua_newuserdatauv(L, sizeof *s, 0);
     memset(s, 0, sizeof *s);
     s->instance = instance;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    s->main = lua_tothread(L, -1);
+    lua_pop(L, 1);
     s->seed = mf_sys_entropy();
     s->next_stream = 1;
-    s->owner = mf_runtime_new(&mf_run_runner, instance ? &instance->relay : NULL, &fault);
+    s->owner = mf_runtime_new(&mf_run_runner, s, &fault);
     if (!s->owner)
         luaL_error(L, "moonfleet: %s", fault.text);
     lua_createtable(L, 0, 1);

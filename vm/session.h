@@ -14,6 +14,7 @@ struct mf_instance;
 struct mf_session {
     struct mf_owner *owner;       /* NULL after the shutdown */
     struct mf_instance *instance; /* the worker in whose state this is, or NULL in the program's */
+    lua_State *main;              /* the state's main thread */
     struct mf_buf code, args;     /* messages are built here, one behind the other when nested */
     struct mf_blob *codes[MF_SESSION_CODES];
     uint64_t seed, next_stream; /* random streams of the futures made here */
@@ -35,6 +36,9 @@ struct mf_blob *mf_session_blob(struct mf_buf *b, size_t start);
 
 /* The same for code, but the same bytes give the same blob as long as it is remembered. */
 struct mf_blob *mf_session_code(struct mf_session *s, size_t start);
+
+/* In a forked child: the session is the parent's; one that is asked for from now on is a new one. */
+void mf_session_forget(lua_State *L);
 
 /* Closes the runtime; see mf_state_shutdown. */
 size_t mf_session_shutdown(lua_State *L);

@@ -32,6 +32,7 @@ M.spec = options.merge(options.task, {
 ---@field policy moonfleet.Policy? in place of the one that the options ask for
 ---@field cap integer? the most elements in a chunk
 ---@field collect boolean? errors are values, whatever on_error says
+---@field waits boolean? the caller waits for the map, so that what it works on does not change meanwhile
 
 ---@class moonfleet.Job
 ---@field where string
@@ -102,7 +103,7 @@ function M.new(record, source, request)
         globals_max = given.globals_max,
         skip = record.exports,
         packages = given.packages,
-    }, request.fn, request.fold)
+    }, request.fn, request.fold, record.pool, request.waits and source.a or nil, request.waits and source.b or nil)
     job.chunk = chunk_options(given, request, stop)
     job.chunk.stream = given.seed and 1 or core.streams(source.n or ENDLESS)
     return job

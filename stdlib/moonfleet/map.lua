@@ -76,7 +76,7 @@ end
 ---@param record moonfleet.Record
 ---@param where string
 function M.map_on(record, where, xs, fn, given)
-    local request = { where = where, fn = options.func(where, fn), spec = with_combine, given = given }
+    local request = { where = where, waits = true, fn = options.func(where, fn), spec = with_combine, given = given }
     return results_of(jobs.new(record, sources.of(where, xs, "list"), request))
 end
 
@@ -103,7 +103,7 @@ end
 ---@return table<integer, any>? errors
 function M.starmap(xs, fn, given)
     local where = "mf.starmap"
-    local request = { where = where, fn = options.func(where, fn), spec = with_combine, given = given }
+    local request = { where = where, waits = true, fn = options.func(where, fn), spec = with_combine, given = given }
     return results_of(jobs.new(plans.current(), sources.of(where, xs, "star"), request))
 end
 
@@ -146,7 +146,7 @@ function M.map_pairs(t, fn, given)
     for i, key in ipairs(keys) do
         values[i] = t[key]
     end
-    local request = { where = where, fn = fn, spec = jobs.spec, given = given }
+    local request = { where = where, waits = true, fn = fn, spec = jobs.spec, given = given }
     local job = jobs.new(plans.current(), sources.pairs(keys, values, #keys), request)
     job.keys = keys
     local results, failures = results_of(job)
@@ -162,6 +162,7 @@ end
 function M.filter(xs, fn, given)
     local where = "mf.filter"
     local request = { where = where, fn = options.func(where, fn), mode = "filter", spec = jobs.spec, given = given }
+    request.waits = true
     local job = jobs.new(plans.current(), sources.of(where, xs, "list"), request)
     local failures = not job.stop and {} or nil
     local kept, n = {}, 0
@@ -189,6 +190,7 @@ end
 function M.each(xs, fn, given)
     local where = "mf.each"
     local request = { where = where, fn = options.func(where, fn), mode = "each", spec = jobs.spec, given = given }
+    request.waits = true
     local job = jobs.new(plans.current(), sources.of(where, xs, "list"), request)
     local failures = not job.stop and {} or nil
     job:run(function(entry)
@@ -207,7 +209,7 @@ end
 function M.replicate(n, fn, given)
     local where = "mf.replicate"
     options.argument(where, "the number of calls", options.kinds.count, n)
-    local request = { where = where, fn = options.func(where, fn), spec = with_combine, given = given }
+    local request = { where = where, waits = true, fn = options.func(where, fn), spec = with_combine, given = given }
     return results_of(jobs.new(plans.current(), sources.count(n), request))
 end
 

@@ -32,6 +32,12 @@ local specs = {
         },
     },
     threads = { workers = worker_count, queue_bytes = kinds.positive, grace = kinds.patience },
+    forks = {
+        workers = worker_count,
+        queue_bytes = kinds.positive,
+        grace = kinds.patience,
+        heartbeat = kinds.seconds,
+    },
     processes = {
         workers = worker_count,
         queue_bytes = kinds.positive,
@@ -273,12 +279,14 @@ end
 ---@param record moonfleet.Record
 function M.hold(record)
     record.users = record.users + 1
+    M.open(record).pool:hold()
 end
 
 ---Ends what M.hold began.
 ---@param record moonfleet.Record
 function M.release(record)
     record.users = record.users - 1
+    record.pool:let_go()
     let_go(record)
 end
 
@@ -396,6 +404,11 @@ end
 ---@return integer
 function M.workers()
     return in_force().plan.workers
+end
+
+---In a fork of the owner's process: the owner's plan is not this one's.
+function M.forget()
+    configured, current, own, changed_in = nil, nil, nil, nil
 end
 
 ---What the program's options `--plan`, `-j` and `--seed` ask for; they win over MOONFLEET_PLAN.

@@ -15,7 +15,7 @@ spec.chunk, spec.schedule, spec.on_error = nil, nil, nil
 
 local function fold(request, xs, combine, init, least)
     local source = sources.of(request.where, xs, "list")
-    source.patient = true
+    source.patient, request.waits = true, true
     request.spec, request.policy = spec, chunks.blocks(source.n, least(source.n or 0))
     local job = jobs.new(plans.current(), source, request)
     local acc, begun = init, init ~= nil

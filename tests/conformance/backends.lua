@@ -3,5 +3,6 @@
 return {
     { name = "sequential", plan = { "sequential" }, asynchronous = false },
     { name = "threads", plan = { "threads", workers = 2 }, asynchronous = true },
+    { name = "forks", plan = { "forks", workers = 2 }, asynchronous = true },
     { name = "processes", plan = { "processes", workers = 2 }, asynchronous = true },
 }

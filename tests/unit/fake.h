@@ -300,7 +300,8 @@ static inline void fake_live(void *ctx, const char *name, enum mf_stream stream,
 
 static inline struct mf_owner *fake_owner(void)
 {
-    static const struct mf_runner runner = {NULL, fake_open, fake_run, fake_idle, fake_close, fake_live};
+    static const struct mf_runner runner = {
+        .open = fake_open, .run = fake_run, .idle = fake_idle, .close = fake_close, .live = fake_live};
     static char context[] = "ctx";
     struct mf_owner *owner = mf_runtime_new(&runner, context, NULL);
     if (!owner)

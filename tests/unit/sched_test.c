@@ -142,7 +142,8 @@ static enum mf_outcome run_print_and_fail(void *worker, const struct mf_task *ta
 /* What a failed attempt printed is not shown. */
 static void test_output_of_retries(void)
 {
-    static const struct mf_runner runner = {NULL, fake_open, run_print_and_fail, fake_idle, fake_close, fake_live};
+    static const struct mf_runner runner = {
+        .open = fake_open, .run = run_print_and_fail, .idle = fake_idle, .close = fake_close, .live = fake_live};
     struct mf_owner *owner = mf_runtime_new(&runner, NULL, NULL);
     struct mf_pool *pool = fake_pool(owner, "threads", 1);
     struct mf_future *f = fake_submit(pool, FAKE_ECHO, "", SPEC(.retries = 1, .retry_on_error = true));

@@ -1,0 +1,139 @@
+/* Design note: a worker is a fork of the owner's process, made when a task needs one and gone when nothing is queued, so
+ * that a task sees the memory of its owner as it is, however large, and copies nothing. What is queued while workers
+ * are busy goes to them when they are done, as long as it does not refer to the owner's memory (mf_future_live): such
+ * a task gets a worker that was forked for it, while its owner waits for just that.
+ *
+ * Only the owner's own thread forks (turn): the child has that thread alone, and goes on with the owner's interpreter.
+ * Other threads only send to workers that exist, and nudge the owner. */
+#include "backend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "fleet.h"
+#include "launch_fork.h"
+#include "owner.h"
+#include "peer.h"
+#include "pool.h"
+#include "sched.h"
+#include "sys.h"
+
+/* --- In the child ------------------------------------------------------------------------------------------------ */
+
+struct birth {
+    struct mf_pool *pool;
+    char name[64];
+};
+
+static void work(void *arg, int socket)
+{
+    const struct birth *b = arg;
+    struct mf_owner *owner = b->pool->owner;
+    struct mf_worker_info info = {.name = b->name, .init = b->pool->init, .process = true};
+    struct mf_agent_options options = {.runner = owner->runner, .hello = *owner->runner->hello, .name = b->name};
+    struct mf_fault fault = {0};
+    mf_fleet_forget(owner);
+    mf_sys_interrupt_forget();
+    options.instance = owner->runner->adopt(owner->context, &info, &fault);
+    if (options.instance)
+        _exit(mf_agent_serve(socket, &options));
+    dprintf(STDERR_FILENO, "%s\n", fault.text);
+    _exit(EXIT_FAILURE);
+}
+
+/* --- In the owner ------------------------------------------------------------------------------------------------ */
+
+/* What standard streams hold would otherwise be in the child, too. */
+static enum mf_err launch(struct mf_pool *pool, int index, struct mf_launch_child *child, struct mf_fault *fault)
+{
+    struct birth b = {.pool = pool};
+    snprintf(b.name, sizeof b.name, "%s/%d", pool->backend->name, index);
+    fflush(stdout);
+    fflush(stderr);
+    return mf_launch_fork(work, &b, child, fault);
+}
+
+static enum mf_err start(struct mf_pool *pool, int slot, uint64_t live, struct mf_fault *fault)
+{
+    enum mf_err e = mf_peer_start(pool, slot, launch, fault);
+    if (e == MF_OK && pool->workers[slot - 1])
+        pool->workers[slot - 1]->live = live;
+    return e;
+}
+
+/* The next task to find a worker for; NULL when there is none, or it has to wait for the worker that was made for it. */
+static struct mf_future *next_to_serve(struct mf_pool *pool)
+{
+    struct mf_future *f = mf_queue_first(&pool->queue);
+    uint64_t live = f ? mf_future_live(f) : 0;
+    return live && !pool->fresh && mf_pool_has_live(pool, live) ? NULL : f;
+}
+
+static bool is_idle(const struct mf_peer *a)
+{
+    return a->link && a->greeted && !a->dying && a->n == 0;
+}
+
+/* Sends away who has nothing to do: everybody when nothing is queued and no map is at work, else those in whose place a
+ * worker for the next task can be forked. */
+static void dismiss(struct mf_pool *pool)
+{
+    bool empty = atomic_load(&pool->queue.pending) == 0;
+    bool blocked = mf_queue_first(&pool->queue) && !mf_pool_free_slot(pool);
+    for (int i = 0; i < pool->size; i++)
+        if (pool->workers[i] && is_idle(mf_peer_of(pool->workers[i])) && (blocked || (empty && !pool->held)))
+            mf_fleet_dismiss(pool->workers[i]);
+}
+
+static enum mf_err forks_feed(struct mf_pool *pool, struct mf_fault *fault)
+{
+    (void)fault;
+    mf_fleet_send(pool);
+    dismiss(pool);
+    if (atomic_load(&pool->queue.pending))
+        mf_owner_nudge(pool->owner);
+    return MF_OK;
+}
+
+static enum mf_err fork_what_is_missing(struct mf_pool *pool, struct mf_fault *fault)
+{
+    enum mf_err e = MF_OK;
+    struct mf_future *f;
+    int slot;
+    while (e == MF_OK && !mf_list_empty(&pool->queue.homeless)) {
+        f = MF_LIST_ENTRY(pool->queue.homeless.next, struct mf_future, link);
+        e = start(pool, f->extra->worker, 0, fault);
+    }
+    mf_fleet_send(pool);
+    while (e == MF_OK && (f = next_to_serve(pool)) != NULL && (slot = mf_pool_free_slot(pool)) != 0) {
+        e = start(pool, slot, mf_future_live(f), fault);
+        mf_fleet_send(pool);
+    }
+    return e;
+}
+
+/* Fewer workers than wanted still do the work, one after the other; where nothing runs, nothing will change. */
+static void forks_turn(struct mf_pool *pool)
+{
+    struct mf_fault fault;
+    if (fork_what_is_missing(pool, &fault) != MF_OK && pool->running + pool->sent == 0)
+        mf_sched_lose_all(pool, fault.text);
+    dismiss(pool);
+}
+
+const struct mf_backend mf_backend_forks = {
+    .name = "forks",
+    .asynchronous = true,
+    .inherits = true,
+    .feed = forks_feed,
+    .turn = forks_turn,
+    .overdue = mf_fleet_overdue,
+    .beat = mf_fleet_beat,
+    .withdraw = mf_fleet_withdraw,
+    .interrupt = mf_fleet_interrupt,
+    .abandon = mf_fleet_abandon,
+    .leave = mf_fleet_leave,
+    .join = mf_fleet_join,
+};
