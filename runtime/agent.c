@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hooks.h"
 #include "link.h"
 #include "list.h"
 #include "loop.h"
@@ -493,6 +494,7 @@ int mf_agent_serve(int fd, const struct mf_agent_options *options)
     snprintf(a.name, sizeof a.name, "%s", options->name);
     mf_list_init(&a.queue);
     mf_list_init(&a.codes);
+    mf_hooks_agent();
     if (!set_up(&a, fd, &fault))
         end_at_once(fault.text);
     pthread_mutex_lock(&a.owner->lock);
