@@ -30,6 +30,16 @@ function processes.pid()
     return tonumber(io.open("/proc/self/stat"):read("a"):match("^%d+"))
 end
 
+-- The processes that were started with this in their environment ("NAME=value").
+function processes.tagged(text)
+    local numbers = {}
+    local files <close> = io.popen("grep -lazxF -e " .. program.quote(text) .. " /proc/[0-9]*/environ 2>/dev/null")
+    for line in files:lines() do
+        numbers[#numbers + 1] = tonumber(line:match("%d+"))
+    end
+    return numbers
+end
+
 -- Waits until none of these processes is left.
 function processes.wait_until_gone(numbers)
     H.eventually(function()
