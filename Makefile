@@ -18,6 +18,7 @@ CC := gcc
 endif
 CFLAGS ?= -O2 -g
 SANITIZE ?=
+HOOKS ?=
 FUZZ_SECONDS ?= 60
 # Seconds that one spec file or C test may take, and the ones to run (all when empty).
 TEST_TIMEOUT ?= 120
@@ -47,7 +48,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissin
 	-Wpointer-arith -Wformat=2 -Werror
 SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 ALL_CFLAGS = -std=c11 $(CFLAGS) $(SANITIZE_FLAGS) -fvisibility=hidden -pthread $(WARNINGS)
-ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L $(CPPFLAGS)
+ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L $(if $(HOOKS),-DMF_TEST_HOOKS) $(CPPFLAGS)
 ALL_LDFLAGS = $(SANITIZE_FLAGS) -pthread $(LDFLAGS)
 LDLIBS = -lm -ldl
 
@@ -56,6 +57,7 @@ RUNTIME_SRC := $(sort $(wildcard runtime/*.c))
 VM_SRC := $(sort $(wildcard vm/*.c))
 PROGRAM_SRC := vm/main.c vm/repl.c
 STDLIB_LUA := $(sort $(wildcard stdlib/moonfleet/*.lua))
+HOOKED_SRC := $(shell grep -l '"hooks.h"' runtime/*.c)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 
@@ -63,10 +65,13 @@ object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 RUNTIME_OBJ := $(call object,$(RUNTIME_SRC))
 VM_OBJ := $(call object,$(filter-out $(PROGRAM_SRC),$(VM_SRC))) $(BUILD)/stdlib.o
 PROGRAM_OBJ := $(call object,$(PROGRAM_SRC))
+HOOKED_OBJ := $(patsubst %.c,$(BUILD)/hooks/%.o,$(HOOKED_SRC))
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 FUZZ_BIN := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRC))
 
 PROGRAM := $(BUILD)/moonfleet
+# The same with the hooks of runtime/hooks.h, for tests: the files that have any are compiled twice.
+HOOKS_PROGRAM := $(BUILD)/hooks/moonfleet
 RUNTIME_LIB := $(BUILD)/libmfruntime.a
 LIBRARY := $(BUILD)/libmoonfleet.a
 
@@ -90,22 +95,22 @@ check:
 
 asan:
 	@sh scripts/deps.sh test
-	+@ASAN_OPTIONS=detect_leaks=1:$$ASAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/asan SANITIZE=address \
+	+@ASAN_OPTIONS=detect_leaks=1:$$ASAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/asan HOOKS=1 SANITIZE=address \
 		CFLAGS="-O1 -g" TEST_TIMEOUT=600
 
 ubsan:
 	@sh scripts/deps.sh test
-	+@UBSAN_OPTIONS=print_stacktrace=1:$$UBSAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/ubsan SANITIZE=undefined \
-		CFLAGS="-O1 -g" TEST_TIMEOUT=600
+	+@UBSAN_OPTIONS=print_stacktrace=1:$$UBSAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/ubsan HOOKS=1 \
+		SANITIZE=undefined CFLAGS="-O1 -g" TEST_TIMEOUT=600
 
 tsan:
 	@sh scripts/deps.sh test
-	+@TSAN_OPTIONS=second_deadlock_stack=1:$$TSAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/tsan SANITIZE=thread \
+	+@TSAN_OPTIONS=second_deadlock_stack=1:$$TSAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/tsan HOOKS=1 SANITIZE=thread \
 		CFLAGS="-O1 -g" TEST_TIMEOUT=600
 
 fuzz:
 	@sh scripts/deps.sh fuzz
-	+@$(MAKE) run-fuzz BUILD=$(BUILD)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS="-O1 -g"
+	+@$(MAKE) run-fuzz BUILD=$(BUILD)/fuzz HOOKS=1 CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS="-O1 -g"
 
 bench:
 	@sh scripts/deps.sh build
@@ -136,7 +141,7 @@ help:
 	@echo "make bench       the benchmark, beside the C floor program"
 	@echo "make install     into PREFIX=$(PREFIX) (DESTDIR is honoured); make uninstall removes it"
 	@echo "make clean       remove $(BUILD)"
-	@echo "Variables: BUILD=dir CC=compiler CFLAGS=... SANITIZE=address|undefined|thread LUA_LINK=static|shared"
+	@echo "Variables: BUILD=dir CC=compiler CFLAGS=... SANITIZE=address|undefined|thread LUA_LINK=static|shared HOOKS=1"
 
 # ---- second halves -------------------------------------------------------------------------------------------
 .PHONY: need-lua run-tests run-check run-fuzz FORCE
@@ -147,7 +152,7 @@ need-lua:
 		exit 1; \
 	fi
 
-run-tests: all $(UNIT_BIN)
+run-tests: all $(UNIT_BIN) $(if $(HOOKS),,$(HOOKS_PROGRAM))
 	@TEST_TIMEOUT=$(TEST_TIMEOUT) sh scripts/test.sh $(BUILD) $(if $(TESTS),$(TESTS),$(UNIT_SRC) tests)
 
 run-check:
@@ -174,6 +179,9 @@ compile = @mkdir -p $(@D); echo "  CC  $<"; $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) 
 $(BUILD)/runtime/%.o: runtime/%.c $(BUILD)/flags
 	$(compile) -c -o $@ $<
 
+$(BUILD)/hooks/runtime/%.o: runtime/%.c $(BUILD)/flags
+	$(compile) -DMF_TEST_HOOKS -c -o $@ $<
+
 $(BUILD)/vm/%.o: vm/%.c $(BUILD)/flags | need-lua
 	$(compile) $(LUA_CFLAGS) -c -o $@ $<
 
@@ -192,6 +200,10 @@ $(LIBRARY): $(RUNTIME_OBJ) $(VM_OBJ) $(BUILD)/sources
 $(PROGRAM): $(PROGRAM_OBJ) $(LIBRARY)
 	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -Wl,-E -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
 
+# The archive gives only what the objects in front of it do not have.
+$(HOOKS_PROGRAM): $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY)
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -Wl,-E -o $@ $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
+
 $(BUILD)/tests/unit/%: tests/unit/%.c $(RUNTIME_LIB) $(BUILD)/flags
 	$(compile) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(RUNTIME_LIB) $(LDLIBS)
 
@@ -201,5 +213,5 @@ $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/flags
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIBRARY) $(BUILD)/flags
 	$(compile) -MF $@.d $(LUA_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
 
--include $(wildcard $(BUILD)/runtime/*.d $(BUILD)/vm/*.d $(BUILD)/*.d $(BUILD)/tests/unit/*.d \
-	$(BUILD)/tests/bench/*.d $(BUILD)/tests/fuzz/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/runtime/*.d $(BUILD)/hooks/runtime/*.d $(BUILD)/vm/*.d \
+	$(BUILD)/tests/unit/*.d $(BUILD)/tests/bench/*.d $(BUILD)/tests/fuzz/*.d)

@@ -6,7 +6,9 @@
  * A result is written out before the next task starts. So when an agent dies, at most the first task whose result has
  * not arrived can have been started, and the master may give the others to somebody else.
  *
- * The end of the stream ends the process at once, with its process group: nobody is left to take a result. */
+ * The end of the stream ends the process at once, with its process group: nobody is left to take a result. Where nobody
+ * turns the loop in that moment (the interpreter is being closed, or there is no thread for the alarm), SIGHUP does so, which
+ * the system sends when the master ends. */
 #include "agent.h"
 
 #include <signal.h>
@@ -15,11 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hooks.h"
 #include "link.h"
 #include "list.h"
 #include "loop.h"
 #include "owner.h"
 #include "sys.h"
+#include "sys_fd.h"
 
 #define PATIENCE_NS 2000000           /* a task that runs longer hands the loop to the alarm's thread */
 #define SPIN_NS     50000             /* polling for the next task before sleeping */
@@ -71,6 +75,29 @@ static _Noreturn void end_at_once(const char *why)
     if (getpgrp() == getpid())
         kill(0, SIGKILL); /* what a task has started, too; the master made this group for us */
     _exit(EXIT_FAILURE);
+}
+
+static void on_hangup(int signal)
+{
+    (void)signal;
+    end_at_once(NULL);
+}
+
+static void end_with_master(void)
+{
+    struct sigaction action = {.sa_handler = on_hangup};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGHUP, &action, NULL);
+    mf_sys_signal_with_parent(SIGHUP);
+}
+
+/* What tasks have started and left behind ends too. This process leaves its group first, because it has yet to say how it
+ * ended. If it cannot (the master is gone), end_at_once is due. */
+static void end_leftovers(void)
+{
+    pid_t group = getpgrp();
+    if (group == getpid() && setpgid(0, getpgid(getppid())) == 0)
+        kill(-group, SIGKILL);
 }
 
 /* --- Frames from the master -------------------------------------------------------------------------------------- */
@@ -494,6 +521,8 @@ int mf_agent_serve(int fd, const struct mf_agent_options *options)
     snprintf(a.name, sizeof a.name, "%s", options->name);
     mf_list_init(&a.queue);
     mf_list_init(&a.codes);
+    mf_hooks_agent();
+    end_with_master();
     if (!set_up(&a, fd, &fault))
         end_at_once(fault.text);
     pthread_mutex_lock(&a.owner->lock);
@@ -504,5 +533,6 @@ int mf_agent_serve(int fd, const struct mf_agent_options *options)
     if (a.instance && !options->instance)
         a.runner->close(a.instance);
     tear_down(&a);
+    end_leftovers();
     return EXIT_SUCCESS;
 }

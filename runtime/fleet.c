@@ -11,9 +11,11 @@
 #include "sched.h"
 #include "sys.h"
 
-#define AHEAD_NS   1000000 /* so much work may stand ahead, while tasks are shorter than that */
-#define OVERDUE_NS 2000000 /* work that stands ahead for longer is given to an agent that has none */
-#define IDLE_NS    100000  /* an agent that was not heard of for so long may have died unseen */
+#define AHEAD_NS      1000000 /* so much work may stand ahead, while tasks are shorter than that */
+#define OVERDUE_NS    2000000 /* work that stands ahead for longer is given to an agent that has none */
+#define IDLE_NS       100000  /* an agent that was not heard of for so long may have died unseen */
+
+#define ENDING_GRACES 10 /* grace times for an agent to close its interpreter, which may have to free much memory */
 
 /* --- Sending ----------------------------------------------------------------------------------------------------- */
 
@@ -73,6 +75,8 @@ static void look_after_idle(struct mf_pool *pool)
 /* In turn, one each, so that a few tasks spread over all agents. */
 void mf_fleet_send(struct mf_pool *pool)
 {
+    if (pool->nunburied)
+        mf_peer_collect(pool);
     if (atomic_load(&pool->queue.pending))
         look_after_idle(pool);
     for (unsigned level = 0; level < ahead(pool) && atomic_load(&pool->queue.pending); level++)
@@ -124,12 +128,23 @@ void mf_fleet_abandon(struct mf_worker *worker)
     mf_peer_end(a, a->greeted ? "did not stop" : "did not say hello in time");
 }
 
+/* Closing its interpreter may never end, too: a finalizer may wait for something. */
+static void limit_end(struct mf_worker *w)
+{
+    if (w->deadline != MF_SYS_NEVER)
+        return;
+    w->interrupted = true;
+    w->deadline = mf_sys_now() + ENDING_GRACES * w->pool->grace;
+    mf_owner_alarm(w->pool->owner, w->deadline);
+}
+
 void mf_fleet_dismiss(struct mf_worker *worker)
 {
     struct mf_peer *a = mf_peer_of(worker);
     a->dying = true;
     mf_link_queue(a->link, MF_MSG_BYE, 0, NULL, 0);
     mf_peer_flush(a);
+    limit_end(worker);
 }
 
 void mf_fleet_forget(struct mf_owner *owner)
@@ -145,6 +160,7 @@ void mf_fleet_forget(struct mf_owner *owner)
 
 void mf_fleet_leave(struct mf_pool *pool)
 {
+    mf_peer_collect(pool);
     for (int i = 0; i < pool->size; i++) {
         struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
         bool busy = a && (a->n > 0 || atomic_load(&pool->queue.pending) || !mf_list_empty(&pool->created));

@@ -10,12 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sys.h"
 #include "sys_fd.h"
 
 /* Does vfork return only when the child has done its exec or ended? Thread sanitizers make it a fork. */
@@ -30,7 +32,8 @@
 #define VFORK_WAITS true
 #endif
 
-#define ABOVE 10 /* no descriptor that is put into place has such a number */
+#define ABOVE   10      /* no descriptor that is put into place has such a number */
+#define LOOK_NS 1000000 /* between two looks at a child where there are no pidfds */
 
 /* What the child needs. A descriptor is -1 when there is none. */
 struct plan {
@@ -226,13 +229,13 @@ enum mf_err mf_launch_spawn(const char *const argv[], bool capture_stderr, struc
     return MF_OK;
 }
 
-static struct mf_launch_end collect(pid_t pid, int options)
+struct mf_launch_end mf_launch_reap(pid_t pid)
 {
     struct mf_launch_end end = {0};
     int status = 0;
     pid_t got;
     do
-        got = waitpid(pid, &status, options);
+        got = waitpid(pid, &status, WNOHANG);
     while (got < 0 && errno == EINTR);
     if (got == 0)
         return end;
@@ -246,20 +249,22 @@ static struct mf_launch_end collect(pid_t pid, int options)
     return end;
 }
 
-struct mf_launch_end mf_launch_reap(pid_t pid)
-{
-    return collect(pid, WNOHANG);
-}
-
 bool mf_launch_has_ended(pid_t pid)
 {
     siginfo_t info = {0};
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid;
 }
 
-struct mf_launch_end mf_launch_wait(pid_t pid)
+bool mf_launch_ends_by(const struct mf_launch_child *child, uint64_t deadline)
 {
-    return collect(pid, 0);
+    struct pollfd p = {.fd = child->pidfd, .events = POLLIN};
+    while (!mf_launch_has_ended(child->pid)) {
+        uint64_t now = mf_sys_now(), look = child->pidfd < 0 ? now + LOOK_NS : deadline;
+        if (now >= deadline)
+            return false;
+        mf_sys_poll(&p, child->pidfd < 0 ? 0 : 1, look < deadline ? look : deadline);
+    }
+    return true;
 }
 
 static const char *signal_name(int signal)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "err.h"
@@ -44,8 +45,8 @@ struct mf_launch_end mf_launch_reap(pid_t pid);
 /* Has the child ended? Does not collect it. */
 bool mf_launch_has_ended(pid_t pid);
 
-/* The same for a child that was sent SIGKILL: waits until it has ended, which is a matter of the kernel only. */
-struct mf_launch_end mf_launch_wait(pid_t pid);
+/* The same, but waits for it until the deadline (mf_sys_now's clock). */
+bool mf_launch_ends_by(const struct mf_launch_child *child, uint64_t deadline);
 
 /* Words for it: "exited with code 3", "killed by SIGKILL (possibly out of memory)", "ended, how is unknown". */
 void mf_launch_describe(const struct mf_launch_end *end, char *text, size_t n);

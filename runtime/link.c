@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "area.h"
+#include "hooks.h"
 
 #define IN_SIZE  ((size_t)64 * 1024)
 #define READS    16                   /* in a row, so that one peer cannot keep the others waiting */
@@ -224,12 +225,13 @@ enum mf_err mf_link_queue(struct mf_link *l, enum mf_msg_kind kind, uint64_t id,
 {
     struct mf_msg_head head = {.kind = (uint8_t)kind, .id = id};
     size_t total;
+    mf_hooks_message();
     if (l->gone)
         return MF_ECLOSED;
     if (!add_up(parts, n, &total))
         return MF_ELIMIT;
     head.length = total;
-    if (total > MF_MSG_INLINE) {
+    if (total > mf_hooks_inline_max(MF_MSG_INLINE)) {
         if (!mf_buf_reserve(&l->out, MF_MSG_HEAD + MF_MSG_BESIDE_BODY))
             return MF_ENOMEM;
         if (queue_beside(l, head, parts, n))
@@ -260,6 +262,7 @@ static enum mf_err send_straight(struct mf_link *l, const struct mf_msg_head *he
 {
     unsigned char bytes[MF_MSG_HEAD];
     struct iovec pieces[PIECES + 1];
+    mf_hooks_message();
     if (!mf_buf_reserve(&l->out, MF_MSG_HEAD + (size_t)head->length))
         return MF_ENOMEM;
     mf_msg_pack_head(bytes, head);
@@ -280,7 +283,8 @@ static enum mf_err send_straight(struct mf_link *l, const struct mf_msg_head *he
 enum mf_err mf_link_send(struct mf_link *l, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts, int n)
 {
     size_t total;
-    if (!l->gone && n <= PIECES && mf_link_pending(l) == 0 && add_up(parts, n, &total) && total <= MF_MSG_INLINE) {
+    if (!l->gone && n <= PIECES && mf_link_pending(l) == 0 && add_up(parts, n, &total) &&
+        total <= mf_hooks_inline_max(MF_MSG_INLINE)) {
         struct mf_msg_head head = {.length = total, .kind = (uint8_t)kind, .id = id};
         return send_straight(l, &head, parts, n);
     }
@@ -317,6 +321,7 @@ static enum mf_err end_strange(struct mf_link *l)
 static enum mf_err hand_over(struct mf_link *l, const struct mf_link_frame *frame)
 {
     l->greeted = true;
+    mf_hooks_message();
     enum mf_err e = l->received(l->arg, frame);
     if (e != MF_OK)
         mf_fault_set(&l->ended, e, "a %s message was refused: %s", mf_msg_name(frame->head.kind), mf_err_text(e));

@@ -19,6 +19,7 @@
 
 #define HELLO_NS                30000000000u /* an agent that has not said hello by then never will */
 #define LAST_WORDS              100000       /* reads of a dead agent's stream, should somebody else hold it open */
+#define DYING_NS                50000000     /* a process that ends is waited for that long */
 
 #define OF_WATCH(watch, member) ((struct mf_peer *)(void *)((char *)(watch)-offsetof(struct mf_peer, member)))
 
@@ -230,13 +231,34 @@ static void bury(struct mf_peer *a, const struct mf_launch_end *end, const char 
 
 static void read_errors(struct mf_peer *a);
 
+/* It was killed, but takes its time: it has much memory, or is frozen. */
+static void remember_unburied(struct mf_pool *pool, pid_t pid)
+{
+    pid_t *more = realloc(pool->unburied, (pool->nunburied + 1) * sizeof *more);
+    if (!more)
+        return;
+    pool->unburied = more;
+    more[pool->nunburied++] = pid;
+}
+
+void mf_peer_collect(struct mf_pool *pool)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < pool->nunburied; i++)
+        if (!mf_launch_reap(pool->unburied[i]).ended)
+            pool->unburied[left++] = pool->unburied[i];
+    pool->nunburied = left;
+}
+
 /* The process has ended, or its stream has: whatever is still alive of it is killed, and it is buried. */
 void mf_peer_end(struct mf_peer *a, const char *why)
 {
+    mf_launch_signal(a->child.pid,
+                     SIGKILL); /* its tasks' own processes, too; its number is its own until it is collected */
+    mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS);
     struct mf_launch_end end = mf_launch_reap(a->child.pid);
-    mf_launch_signal(a->child.pid, SIGKILL); /* and what its tasks have left in its process group */
     if (!end.ended)
-        end = mf_launch_wait(a->child.pid);
+        remember_unburied(a->worker->pool, a->child.pid);
     if (a->child.errors >= 0)
         read_errors(a);
     bury(a, &end, why);
@@ -266,8 +288,8 @@ static void on_socket(struct mf_loop_watch *watch, unsigned events)
         return;
     mf_pool_ref(pool);
     enum mf_err e = mf_link_read(a->link, &fault);
-    if (e == MF_ECLOSED || e == MF_ELOST)
-        mf_peer_end(a, NULL);
+    if (e == MF_ECLOSED || e == MF_ELOST) /* as a rule because it ends, a moment before that can be seen */
+        mf_peer_end(a, mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS) ? NULL : "closed its connection");
     else if (e != MF_OK)
         mf_peer_end(a, fault.text);
     else if (pool->backend->feed(pool, &fault) != MF_OK)

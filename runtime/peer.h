@@ -88,6 +88,9 @@ void mf_peer_flush(struct mf_peer *peer);
  * process ended is said. */
 void mf_peer_end(struct mf_peer *peer, const char *why);
 
+/* Collects those processes of ended agents that had not ended then. */
+void mf_peer_collect(struct mf_pool *pool);
+
 /* For the link: a frame from the agent, which is arg (peer_frames.c). */
 enum mf_err mf_peer_received(void *arg, const struct mf_link_frame *frame);
 

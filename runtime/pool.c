@@ -79,6 +79,7 @@ void mf_pool_unref(struct mf_pool *pool)
     mf_codes_release(&pool->codes);
     free(pool->module_path);
     free(pool->program);
+    free(pool->unburied); /* who has still not ended is the system's to collect */
     pthread_cond_destroy(&pool->gone);
     free(pool->workers);
     free(pool);

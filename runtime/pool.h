@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "backend.h"
 #include "buf.h"
@@ -90,6 +91,8 @@ struct mf_pool {
     struct mf_blob *init;    /* for the runner's open */
     struct mf_setup *setups;
     size_t nsetups;
+    pid_t *unburied; /* processes of agents that were killed and had not ended yet when they were given up */
+    size_t nunburied;
     uint64_t grace;
     uint64_t heartbeat; /* nanoseconds between two looks at agents that work */
     size_t queue_bytes;

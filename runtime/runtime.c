@@ -11,6 +11,8 @@
 #include "sched.h"
 #include "sys.h"
 
+#define LAST_GRACE 300000000u /* nanoseconds; after Ctrl-C the program must be gone within a second */
+
 struct mf_owner *mf_runtime_new(const struct mf_runner *runner, void *context, struct mf_fault *fault)
 {
     return mf_owner_new(runner, context, mf_sched_expire, fault);
@@ -181,14 +183,19 @@ static void wait_for_leavers(struct mf_pool *pool, uint64_t deadline)
         mf_sys_cond_wait_until(&pool->gone, &owner->lock, deadline);
 }
 
+static void begin_closing(struct mf_pool *pool)
+{
+    pool->closing = true;
+    mf_sched_cancel_all(pool);
+    pool->backend->leave(pool);
+}
+
 void mf_runtime_close_pool(struct mf_pool *pool)
 {
     struct mf_owner *owner = pool->owner;
     pthread_mutex_lock(&owner->lock);
     mf_pool_ref(pool);
-    pool->closing = true;
-    mf_sched_cancel_all(pool);
-    pool->backend->leave(pool);
+    begin_closing(pool);
     uint64_t deadline = mf_sys_now() + 2 * pool->grace;
     while (pool->alive > 0 && mf_sys_now() < deadline)
         wait_for_leavers(pool, deadline);
@@ -200,12 +207,46 @@ void mf_runtime_close_pool(struct mf_pool *pool)
     pthread_mutex_unlock(&owner->lock);
 }
 
+/* No task gets more time to stop than LAST_GRACE, one that was asked to before neither. */
+static void hurry(struct mf_pool *pool)
+{
+    uint64_t latest = mf_sys_now() + LAST_GRACE;
+    if (pool->grace > LAST_GRACE)
+        pool->grace = LAST_GRACE;
+    for (int i = 0; i < pool->size; i++)
+        if (pool->workers[i] && pool->workers[i]->interrupted && pool->workers[i]->deadline > latest) {
+            pool->workers[i]->deadline = latest;
+            mf_owner_alarm(pool->owner, latest);
+        }
+}
+
+static struct mf_pool *find_unclosed(struct mf_owner *owner)
+{
+    for (struct mf_list *l = owner->pools.next; l != &owner->pools; l = l->next)
+        if (!MF_LIST_ENTRY(l, struct mf_pool, link)->closing)
+            return MF_LIST_ENTRY(l, struct mf_pool, link);
+    return NULL;
+}
+
+/* Of all pools before any is waited for, so that their grace times pass side by side. */
+static void begin_closing_all(struct mf_owner *owner)
+{
+    struct mf_pool *pool;
+    while ((pool = find_unclosed(owner))) {
+        mf_pool_ref(pool);
+        hurry(pool);
+        begin_closing(pool);
+        mf_pool_unref(pool);
+    }
+}
+
 size_t mf_runtime_close(struct mf_owner *owner)
 {
     size_t open = 0;
     enter(owner);
     for (struct mf_list *l = owner->pools.next; l != &owner->pools; l = l->next)
         open += count_open(MF_LIST_ENTRY(l, struct mf_pool, link));
+    begin_closing_all(owner);
     while (!mf_list_empty(&owner->pools)) {
         struct mf_pool *pool = MF_LIST_ENTRY(owner->pools.next, struct mf_pool, link);
         mf_pool_ref(pool);

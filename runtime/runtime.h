@@ -33,7 +33,7 @@ struct mf_future_spec {
 /* context is handed to runner->live. NULL and a fault when memory is out. */
 struct mf_owner *mf_runtime_new(const struct mf_runner *runner, void *context, struct mf_fault *fault);
 
-/* Cancels and closes everything, bounded by the grace times; futures stay valid and final. Returns how many futures
+/* Cancels and closes everything, within a second whatever the grace times are; futures stay valid and final. Returns how many futures
  * were not final (lazy ones that were never asked for are not counted). Idempotent. mf_owner_unref then drops the
  * memory, when the last abandoned worker has ended. */
 size_t mf_runtime_close(struct mf_owner *owner);

@@ -44,8 +44,7 @@ struct mf_stream_end {
 
 /* A stream over a connected socket, or over one end of a pipe (which then only reads or only writes); takes fd over on
  * success and makes it non-blocking and close-on-exec. NULL and a fault when memory is out or fd is no such thing; fd is
- * still the caller's then. Built with -DMF_TEST_HOOKS, it reads at most as many bytes at a time as the environment
- * variable MF_TEST_READ_MAX says. */
+ * still the caller's then. */
 struct mf_stream_end *mf_stream_fd_new(int fd, struct mf_fault *fault);
 
 #endif

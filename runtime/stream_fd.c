@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hooks.h"
 #include "sys_fd.h"
 
 #ifndef MSG_CMSG_CLOEXEC
@@ -26,24 +27,11 @@ struct fd_stream {
     struct mf_stream_end end;
     int fd;
     int error;
-#ifdef MF_TEST_HOOKS
-    size_t read_max;
-#endif
 };
 
 static struct fd_stream *own(struct mf_stream_end *s)
 {
     return (struct fd_stream *)(void *)s;
-}
-
-static size_t limited(const struct fd_stream *s, size_t n)
-{
-#ifdef MF_TEST_HOOKS
-    if (s->read_max && n > s->read_max)
-        return s->read_max;
-#endif
-    (void)s;
-    return n;
 }
 
 /* Turns what read or recv returned into what mf_stream_table's read returns. */
@@ -59,6 +47,7 @@ static ssize_t after_read(struct fd_stream *s, ssize_t n)
 
 static ssize_t after_write(struct fd_stream *s, ssize_t n)
 {
+    mf_hooks_written(n);
     if (n >= 0)
         return n;
     /* ENOBUFS and ETOOMANYREFS pass when the peer reads */
@@ -95,7 +84,7 @@ static ssize_t unix_read(struct mf_stream_end *end, void *bytes, size_t n, int *
 {
     struct fd_stream *s = own(end);
     union control control;
-    struct iovec piece = {bytes, limited(s, n)};
+    struct iovec piece = {bytes, mf_hooks_read_max(n)};
     struct msghdr m = {.msg_iov = &piece, .msg_iovlen = 1};
     ssize_t got;
     do {
@@ -118,7 +107,7 @@ static ssize_t socket_read(struct mf_stream_end *end, void *bytes, size_t n, int
     if (fd)
         *fd = -1;
     do
-        got = recv(s->fd, bytes, limited(s, n), MSG_DONTWAIT);
+        got = recv(s->fd, bytes, mf_hooks_read_max(n), MSG_DONTWAIT);
     while (got < 0 && errno == EINTR);
     return after_read(s, got);
 }
@@ -127,6 +116,8 @@ static ssize_t socket_write(struct mf_stream_end *end, const struct iovec *piece
 {
     struct fd_stream *s = own(end);
     union control control = {.bytes = {0}};
+    struct iovec room;
+    pieces = mf_hooks_pieces(pieces, &n, &room);
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)n};
     if (fd >= 0) {
         m.msg_control = control.bytes;
@@ -153,7 +144,7 @@ static ssize_t pipe_read(struct mf_stream_end *end, void *bytes, size_t n, int *
     if (fd)
         *fd = -1;
     do
-        got = read(s->fd, bytes, limited(s, n));
+        got = read(s->fd, bytes, mf_hooks_read_max(n));
     while (got < 0 && errno == EINTR);
     return after_read(s, got);
 }
@@ -162,8 +153,10 @@ static ssize_t pipe_write(struct mf_stream_end *end, const struct iovec *pieces,
 {
     struct fd_stream *s = own(end);
     sigset_t sigpipe, old, pending;
+    struct iovec room;
     ssize_t sent;
     (void)fd;
+    pieces = mf_hooks_pieces(pieces, &n, &room);
     sigemptyset(&sigpipe);
     sigaddset(&sigpipe, SIGPIPE);
     sigpending(&pending);
@@ -230,9 +223,5 @@ struct mf_stream_end *mf_stream_fd_new(int fd, struct mf_fault *fault)
     }
     s->end.table = table;
     s->fd = fd;
-#ifdef MF_TEST_HOOKS
-    const char *text = getenv("MF_TEST_READ_MAX");
-    s->read_max = text ? (size_t)strtoul(text, NULL, 10) : 0;
-#endif
     return &s->end;
 }

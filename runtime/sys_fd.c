@@ -200,6 +200,15 @@ bool mf_sys_die_with(pid_t parent)
     return getppid() == parent;
 }
 
+void mf_sys_signal_with_parent(int signal)
+{
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0);
+#else
+    (void)signal;
+#endif
+}
+
 bool mf_sys_program(char *path, size_t n)
 {
 #ifdef __linux__

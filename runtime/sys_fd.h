@@ -45,6 +45,9 @@ int mf_sys_pidfd(pid_t pid);
 void mf_sys_close_on_exec_from(int first); /* marks first and all descriptors above it */
 bool mf_sys_die_with(pid_t parent);        /* SIGKILL when the thread that forked ends; false: it has ended already */
 
+/* For a child: from now on it gets that signal instead. Where there is no such thing (not Linux), nothing happens. */
+void mf_sys_signal_with_parent(int signal);
+
 /* The path of the running program, or of something that execs it; false when the system does not tell. */
 bool mf_sys_program(char *path, size_t n);
 

@@ -8,7 +8,9 @@ set -u
 build=${1:?usage: test.sh build-folder test...}
 shift
 MOONFLEET=$(cd "$build" && pwd)/moonfleet
-export MOONFLEET
+MOONFLEET_HOOKS=$(dirname "$MOONFLEET")/hooks/moonfleet
+[ -x "$MOONFLEET_HOOKS" ] || MOONFLEET_HOOKS=$MOONFLEET # all of the build has the hooks
+export MOONFLEET MOONFLEET_HOOKS
 limit=${TEST_TIMEOUT:-120}
 logs=$build/test-logs
 mkdir -p "$logs"

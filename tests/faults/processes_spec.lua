@@ -2,7 +2,10 @@
 local mf = require("moonfleet")
 local program = require("tests.support.program")
 local fails = require("tests.support.fails")
+local processes = require("tests.support.processes")
 local H = require("tests.conformance.helper")
+
+local pid, lives = processes.pid, processes.lives
 
 -- Tasks end their own worker: the shell that os.execute starts has the worker as its parent.
 local function die(signal)
@@ -14,21 +17,6 @@ end
 
 local function square(x)
     return x * x
-end
-
-local function pid()
-    return tonumber(io.open("/proc/self/stat"):read("a"):match("^%d+"))
-end
-
--- Is there a process of that number, other than a zombie all of whose threads have ended?
-local function lives(number)
-    local file = io.open(("/proc/%d/status"):format(number))
-    if not file then
-        return false
-    end
-    local status = file:read("a") or ""
-    file:close()
-    return not (status == "" or status:find("State:%s+[ZX]") and status:find("Threads:%s+1\n"))
 end
 
 describe("a worker process that dies", function()
@@ -212,62 +200,6 @@ describe("a worker process that dies", function()
 end)
 
 describe("worker processes", function()
-    -- Runs code in a program of its own that prints its workers' process numbers; returns them when it has ended.
-    local function workers_of(code)
-        local result = program.run({ "--plan", "processes:2", "-e", code })
-        local numbers = {}
-        for number in result.out:gmatch("worker (%d+)") do
-            numbers[#numbers + 1] = tonumber(number)
-        end
-        assert.is_true(#numbers > 0, result.err)
-        return numbers, result
-    end
-
-    local START = [[
-        local mf = require("moonfleet")
-        local function pid() return tonumber(io.open("/proc/self/stat"):read("a"):match("^%d+")) end
-        local function spin() while true do end end
-        for _, p in ipairs(mf.cluster({ backend = "processes", workers = 2 }):call(pid)) do print("worker " .. p) end
-        print("worker " .. mf.future(pid):value())
-        mf.future(spin) mf.future(spin)
-        io.stdout:flush()
-    ]]
-
-    local function assert_gone(numbers)
-        H.eventually(function()
-            for _, number in ipairs(numbers) do
-                if lives(number) then
-                    return false
-                end
-            end
-            return true
-        end, "all workers to end")
-    end
-
-    it("P4: are gone when the script ends", function()
-        assert_gone((workers_of(START)))
-    end)
-
-    it("M6: are gone when the script fails", function()
-        local numbers, result = workers_of(START .. ' error("over")')
-        assert.equal(1, result.code)
-        assert_gone(numbers)
-    end)
-
-    it("M7: are gone after os.exit", function()
-        local numbers, result = workers_of(START .. " os.exit(7)")
-        assert.equal(7, result.code)
-        assert_gone(numbers)
-    end)
-
-    it("M5: are gone when the master was killed, also while they compute", function()
-        assert_gone((workers_of(START .. ' os.execute("kill -9 $PPID")')))
-    end)
-
-    it("M3: are gone when the master was terminated", function()
-        assert_gone((workers_of(START .. ' os.execute("kill -TERM $PPID") while true do end')))
-    end)
-
     it("fetch a module that they lack from where the task comes from", function()
         local code = [[
             local mf = require("moonfleet")

@@ -7,6 +7,9 @@ local program = {}
 
 program.path = os.getenv("MOONFLEET") or "build/moonfleet"
 
+-- The program of the same build with the hooks of runtime/hooks.h.
+program.hooks = os.getenv("MOONFLEET_HOOKS") or "build/hooks/moonfleet"
+
 local DEADLINE = 60 -- seconds; only ever reached by a program that hangs
 
 local function quote(word)

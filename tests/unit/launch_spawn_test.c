@@ -170,9 +170,12 @@ static void test_signal(void)
     struct mf_launch_child child;
     if (!start("wait", false, &child))
         return;
+    struct mf_launch_child no_pidfd = {.pid = child.pid, .pidfd = -1};
     CHECK(!mf_launch_reap(child.pid).ended);
+    CHECK(!mf_launch_ends_by(&child, mf_sys_now() + 1000000) && !mf_launch_ends_by(&no_pidfd, mf_sys_now() + 3000000));
     mf_launch_signal(child.pid, SIGINT); /* ignored */
     mf_launch_signal(child.pid, SIGKILL);
+    CHECK(mf_launch_ends_by(&no_pidfd, mf_sys_now() + 10000000000u) && mf_launch_ends_by(&child, 0));
     struct mf_launch_end end = wait_for_end(&child);
     CHECK(end.signal == SIGKILL && described(&end, "killed by SIGKILL (possibly out of memory)"));
     mf_launch_signal(child.pid, SIGKILL); /* nobody there */

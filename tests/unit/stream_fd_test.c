@@ -269,11 +269,14 @@ static void test_little(void)
 {
     struct mf_stream_end *ends[2];
     char bytes[8];
-    setenv("MF_TEST_READ_MAX", "3", 1);
     open_pair(ends);
-    unsetenv("MF_TEST_READ_MAX");
+    setenv("MF_TEST_READ_MAX", "3", 1);
     CHECK(write_text(ends[0], "hello", -1) == 5);
     CHECK(read_some(ends[1], bytes, 8, NULL) == 3 && read_some(ends[1], bytes, 8, NULL) == 2);
+    unsetenv("MF_TEST_READ_MAX");
+    setenv("MF_TEST_WRITE_MAX", "2", 1);
+    CHECK(write_text(ends[0], "hello", -1) == 2 && read_some(ends[1], bytes, 8, NULL) == 2);
+    unsetenv("MF_TEST_WRITE_MAX");
     close_stream(ends[0]);
     close_stream(ends[1]);
 }

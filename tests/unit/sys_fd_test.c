@@ -114,8 +114,17 @@ static void test_close_on_exec_from(void)
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
-/* Parent, child and grandchild: the grandchild is killed when the child ends. */
-static void test_die_with(void)
+static int told = -1; /* for the handler: where to write that it ran */
+
+static void tell(int signal)
+{
+    (void)signal;
+    if (write(told, "s", 1) != 1)
+        _exit(1);
+}
+
+/* Parent, child and grandchild: the grandchild is killed when the child ends, or gets another signal if it wants one. */
+static void test_die_with(bool signal_instead)
 {
     int alive[2], go[2];
     char byte;
@@ -126,6 +135,11 @@ static void test_die_with(void)
         if (fork() == 0) {
             alarm(60);
             byte = mf_sys_die_with(self) ? 'y' : 'n';
+            if (signal_instead) {
+                told = alive[1];
+                signal(SIGHUP, tell);
+                mf_sys_signal_with_parent(SIGHUP);
+            }
             if (write(alive[1], &byte, 1) == 1)
                 pause();
             _exit(0);
@@ -137,6 +151,7 @@ static void test_die_with(void)
     CHECK(read(alive[0], &byte, 1) == 1 && byte == 'y');
     CHECK(write(go[1], "g", 1) == 1);
 #ifdef __linux__
+    CHECK(!signal_instead || (read(alive[0], &byte, 1) == 1 && byte == 's'));
     CHECK(read(alive[0], &byte, 1) == 0); /* the last writer is gone */
 #endif
     CHECK(waitpid(pid, NULL, 0) == pid);
@@ -160,7 +175,8 @@ int main(void)
     test_memory();
     test_pidfd();
     test_close_on_exec_from();
-    test_die_with();
+    test_die_with(false);
+    test_die_with(true);
     test_program();
     mf_sys_yield();
     return check_report();
