@@ -1,6 +1,6 @@
 /* A stream whose far end is a program somewhere else, on its stdin and stdout: besides its bytes, what it writes to its
- * stderr, as lines, and how it ended. Made by stream_ssh.h (a channel of a session) and by mf_remote_spawn (a program of
- * this machine, such as ssh). Like every stream it belongs to one thread at a time and nothing here blocks, save where it
+ * stderr, as lines, and how it ended. Made by stream_ssh.h (a channel of a session) and by launch_program.h (a program
+ * of this machine, such as ssh). Like every stream it belongs to one thread at a time and nothing here blocks, save where it
  * says so. A remote lives until its stream is closed. */
 #ifndef MF_STREAM_REMOTE_H
 #define MF_STREAM_REMOTE_H
@@ -32,9 +32,10 @@ struct mf_remote_exit {
 struct mf_stream_remote;
 
 struct mf_remote_table {
-    /* Takes in what has come on stderr. */
-    void (*collect)(struct mf_stream_remote *r);
-    void (*exit)(struct mf_stream_remote *r, struct mf_remote_exit *exit);
+    /* Takes in what has come on stderr; false at its end. NULL: reading the stream does it. */
+    bool (*collect)(struct mf_stream_remote *r);
+    /* What is known of the end, waiting for it until the deadline (0: not at all). */
+    void (*exit)(struct mf_stream_remote *r, struct mf_remote_exit *exit, uint64_t deadline);
     /* No more will be written: the far program reads the end of its stdin. 0: call it again when fd is writable, 1: done,
      * -1: the stream has ended. */
     int (*shut)(struct mf_stream_remote *r);
@@ -97,13 +98,6 @@ enum mf_err mf_remote_shut(struct mf_stream_remote *r, const struct mf_wait *wai
 
 /* Waits for the end of the stream and then for how the program ended; what it still says is dropped. */
 enum mf_err mf_remote_finish(struct mf_stream_remote *r, const struct mf_wait *wait, struct mf_remote_exit *exit);
-
-/* --- Programs of this machine ------------------------------------------------------------------------------------- */
-
-/* Starts argv[0] (looked up on PATH) in a process group of its own with stdin and stdout on the stream and default signal
- * handling; errors go to the remote's lines. It does not die with the calling thread. Closing the stream ends it:
- * SIGTERM, and SIGKILL soon after. NULL and a fault that names it: MF_ESYS, MF_ENOMEM. */
-struct mf_stream_remote *mf_remote_spawn(const char *const argv[], struct mf_fault *fault);
 
 /* --- For the makers ------------------------------------------------------------------------------------------------ */
 

@@ -12,8 +12,7 @@ runner
 loop
 stream
 msg area link
-known ssh
-launch codes modules
+launch known ssh codes modules
 future
 owner queue
 backend.h
