@@ -43,6 +43,13 @@ else
 LUA_LDLIBS = $(LUA_LIBS)
 endif
 
+# ---- SSH: libssh2, and libcrypto for digests (libssh2 as Debian builds it brings that along) --------------------
+SSH_PC := $(shell pkg-config --exists libssh2 libcrypto 2>/dev/null && echo libssh2 libcrypto)
+ifneq ($(SSH_PC),)
+SSH_CFLAGS := $(shell pkg-config --cflags $(SSH_PC))
+SSH_LIBS := $(shell pkg-config --libs $(SSH_PC))
+endif
+
 # ---- flags ---------------------------------------------------------------------------------------------------
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
 	-Wpointer-arith -Wformat=2 -Werror
@@ -50,7 +57,7 @@ SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=
 ALL_CFLAGS = -std=c11 $(CFLAGS) $(SANITIZE_FLAGS) -fvisibility=hidden -pthread $(WARNINGS)
 ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L $(if $(HOOKS),-DMF_TEST_HOOKS) $(CPPFLAGS)
 ALL_LDFLAGS = $(SANITIZE_FLAGS) -pthread $(LDFLAGS)
-LDLIBS = -lm -ldl
+LDLIBS = $(SSH_LIBS) -lm -ldl
 
 # ---- what is built -------------------------------------------------------------------------------------------
 RUNTIME_SRC := $(sort $(wildcard runtime/*.c))
@@ -78,7 +85,7 @@ LIBRARY := $(BUILD)/libmoonfleet.a
 # ---- public targets; what they need installed comes first, so the second half is a make of its own ------------
 .PHONY: all demo test check asan ubsan tsan fuzz bench install uninstall clean help
 
-all: need-lua $(PROGRAM) $(LIBRARY) $(RUNTIME_LIB)
+all: need-lua need-ssh $(PROGRAM) $(LIBRARY) $(RUNTIME_LIB)
 
 demo:
 	@sh scripts/deps.sh demo
@@ -144,11 +151,17 @@ help:
 	@echo "Variables: BUILD=dir CC=compiler CFLAGS=... SANITIZE=address|undefined|thread LUA_LINK=static|shared HOOKS=1"
 
 # ---- second halves -------------------------------------------------------------------------------------------
-.PHONY: need-lua run-tests run-check run-fuzz FORCE
+.PHONY: need-lua need-ssh run-tests run-check run-fuzz FORCE
 
 need-lua:
 	@if [ -z "$(LUA_PC)" ]; then \
 		echo "make: pkg-config finds no Lua 5.4 (tried lua5.4 lua-5.4 lua54 lua); run: sh scripts/deps.sh build" >&2; \
+		exit 1; \
+	fi
+
+need-ssh:
+	@if [ -z "$(SSH_PC)" ]; then \
+		echo "make: pkg-config finds no libssh2 and libcrypto; run: sh scripts/deps.sh build" >&2; \
 		exit 1; \
 	fi
 
@@ -169,18 +182,18 @@ define remember
 endef
 
 $(BUILD)/flags: FORCE
-	$(call remember,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LUA_CFLAGS) $(ALL_LDFLAGS) $(LUA_LDLIBS))
+	$(call remember,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LUA_CFLAGS) $(SSH_CFLAGS) $(ALL_LDFLAGS) $(LUA_LDLIBS) $(LDLIBS))
 
 $(BUILD)/sources: FORCE
 	$(call remember,$(RUNTIME_SRC) $(VM_SRC) $(STDLIB_LUA))
 
 compile = @mkdir -p $(@D); echo "  CC  $<"; $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP
 
-$(BUILD)/runtime/%.o: runtime/%.c $(BUILD)/flags
-	$(compile) -c -o $@ $<
+$(BUILD)/runtime/%.o: runtime/%.c $(BUILD)/flags | need-ssh
+	$(compile) $(SSH_CFLAGS) -c -o $@ $<
 
-$(BUILD)/hooks/runtime/%.o: runtime/%.c $(BUILD)/flags
-	$(compile) -DMF_TEST_HOOKS -c -o $@ $<
+$(BUILD)/hooks/runtime/%.o: runtime/%.c $(BUILD)/flags | need-ssh
+	$(compile) $(SSH_CFLAGS) -DMF_TEST_HOOKS -c -o $@ $<
 
 $(BUILD)/vm/%.o: vm/%.c $(BUILD)/flags | need-lua
 	$(compile) $(LUA_CFLAGS) -c -o $@ $<

@@ -18,6 +18,7 @@
 
 #include "area.h"
 #include "hooks.h"
+#include "loop.h"
 
 #define IN_SIZE  ((size_t)64 * 1024)
 #define READS    16                   /* in a row, so that one peer cannot keep the others waiting */
@@ -104,6 +105,15 @@ int mf_link_fd(const struct mf_link *l)
     return l->stream->table->fd(l->stream);
 }
 
+unsigned mf_link_wants(const struct mf_link *l)
+{
+    const struct mf_stream_table *table = l->stream->table;
+    bool writing = !l->gone && mf_link_pending(l) > 0;
+    if (table->wants)
+        return table->wants(l->stream, writing);
+    return MF_LOOP_READ | (writing ? MF_LOOP_WRITE : 0u);
+}
+
 void mf_link_limit(struct mf_link *l, size_t limit)
 {
     l->limit = limit;
@@ -168,6 +178,8 @@ enum mf_err mf_link_flush(struct mf_link *l)
     ssize_t n;
     if (l->gone)
         return MF_ECLOSED;
+    if (l->stream->table->wants && mf_link_pending(l) == 0 && l->stream->table->write(l->stream, NULL, 0, -1) < 0)
+        return give_up(l); /* what the stream itself holds */
     do
         n = write_some(l);
     while (n > 0 && mf_link_pending(l) > 0);
@@ -486,7 +498,9 @@ enum mf_err mf_link_read(struct mf_link *l, struct mf_fault *fault)
         else
             read_small(l, &more);
     }
-    if (l->ended.code == MF_OK)
-        return MF_OK;
-    return mf_fault_set(fault, l->ended.code, "%s", l->ended.text);
+    if (l->ended.code != MF_OK)
+        return mf_fault_set(fault, l->ended.code, "%s", l->ended.text);
+    if (l->stream->table->wants && !l->gone && mf_link_pending(l) > 0)
+        mf_link_flush(l); /* reading may have made room that the descriptor says nothing of */
+    return MF_OK;
 }

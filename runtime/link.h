@@ -32,6 +32,10 @@ void mf_link_free(struct mf_link *link); /* closes the stream; NULL allowed */
 
 int mf_link_fd(const struct mf_link *link);
 
+/* What its descriptor is to be watched for now (enum mf_loop_event): to be asked after every send, flush and read. On
+ * MF_LOOP_WRITE the link wants mf_link_flush, on MF_LOOP_READ mf_link_read. */
+unsigned mf_link_wants(const struct mf_link *link);
+
 /* Queues a frame whose body is the n parts one behind the other (copied, or for large ones put into a memfd at once) and
  * writes what can be written now. MF_OK, MF_ENOMEM (nothing was queued), MF_ECLOSED (the peer is gone; what waited is
  * dropped, but what it sent before can still be read), MF_ELIMIT (longer than the wire allows; nothing was queued). */

@@ -36,6 +36,7 @@ struct mf_loop {
     struct table *table, *next; /* next: a larger one to go over to, or NULL */
     int event[2];
     int waiting; /* threads that want to turn */
+    int again;   /* watches with MF_LOOP_AGAIN */
     bool turning, polling, stale, handed;
     atomic_bool woken, kicked, asleep;
 };
@@ -128,6 +129,7 @@ enum mf_err mf_loop_add(struct mf_loop *l, struct mf_loop_watch *watch)
     if (!make_room(l))
         return MF_ENOMEM;
     l->count++;
+    l->again += (watch->events & MF_LOOP_AGAIN) != 0;
     watch->slot = 0;
     mf_list_insert(&l->watches, &watch->link);
     make_stale(l);
@@ -143,6 +145,7 @@ void mf_loop_change(struct mf_loop *l, struct mf_loop_watch *watch, unsigned eve
 {
     if (watch->events == events)
         return;
+    l->again += ((events & MF_LOOP_AGAIN) != 0) - ((watch->events & MF_LOOP_AGAIN) != 0);
     watch->events = events;
     if (watch->slot && !l->polling)
         l->table->polls[watch->slot].events = poll_events(events);
@@ -156,6 +159,7 @@ void mf_loop_remove(struct mf_loop *l, struct mf_loop_watch *watch)
         return;
     mf_list_remove(&watch->link);
     l->count--;
+    l->again -= (watch->events & MF_LOOP_AGAIN) != 0;
     if (watch->slot)
         l->table->watches[watch->slot] = NULL;
     watch->slot = 0;
@@ -233,10 +237,12 @@ static void call_ready(struct mf_loop *l)
     for (size_t i = 1; i < t->n; i++) {
         struct mf_loop_watch *watch = t->watches[i];
         short got = t->polls[i].revents;
-        if (!watch || !got)
+        if (!watch || (!got && !(watch->events & MF_LOOP_AGAIN)))
             continue;
         unsigned events = (got & POLLIN ? MF_LOOP_READ : 0u) | (got & POLLOUT ? MF_LOOP_WRITE : 0u);
         events &= watch->events; /* an earlier callback may have changed them */
+        if (watch->events & MF_LOOP_AGAIN)
+            events |= MF_LOOP_READ;
         if (got & (POLLHUP | POLLERR | POLLNVAL))
             events |= MF_LOOP_HANGUP;
         if (events)
@@ -280,9 +286,10 @@ static enum mf_err turn_once(struct mf_loop *l, uint64_t deadline, uint64_t spin
 {
     if (l->stale)
         copy_watches(l);
+    bool held = l->again > 0;
     l->polling = true;
     pthread_mutex_unlock(l->lock);
-    int n = wait_for_any(l, deadline, spin);
+    int n = held ? wait_for_any(l, 0, 0) : wait_for_any(l, deadline, spin);
     bool interrupted = n < 0 && errno == EINTR;
     pthread_mutex_lock(l->lock);
     l->polling = false;
@@ -293,7 +300,7 @@ static enum mf_err turn_once(struct mf_loop *l, uint64_t deadline, uint64_t spin
         mf_sys_event_drain(l->event);
         n--;
     }
-    if (n > 0) {
+    if (n > 0 || held) {
         call_ready(l);
         return MF_OK;
     }

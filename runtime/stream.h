@@ -21,11 +21,17 @@ struct mf_stream_table {
     ssize_t (*read)(struct mf_stream_end *s, void *bytes, size_t n, int *fd);
 
     /* Writes at most what the n pieces hold: >= 0 how many bytes, -1 = the peer is gone or an error. fd >= 0 goes along
-     * with the first byte (only if passes_fds; the caller still owns it afterwards). */
+     * with the first byte (only if passes_fds; the caller still owns it afterwards). With n = 0 it moves on what the stream
+     * itself has taken and holds, which one with wants may do. */
     ssize_t (*write)(struct mf_stream_end *s, const struct iovec *pieces, int n, int fd);
 
     /* The descriptor to watch, for reading and for writing. */
     int (*fd)(const struct mf_stream_end *s);
+
+    /* What to watch it for, enum mf_loop_event bits; writing: the caller has bytes that write did not take. It changes with
+     * every read and write. On MF_LOOP_WRITE write, be it nothing; MF_LOOP_AGAIN means that read has something to give
+     * whatever the descriptor says. NULL stands for MF_LOOP_READ, and MF_LOOP_WRITE if writing. */
+    unsigned (*wants)(const struct mf_stream_end *s, bool writing);
 
     /* Why the stream ended, in words: "closed by the peer", "Connection reset by peer". Never NULL. */
     const char *(*last_error)(const struct mf_stream_end *s);

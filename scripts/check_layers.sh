@@ -7,12 +7,12 @@ set -eu
 # comes first in this order and is listed. (backend.h is what a pool calls; the backends themselves use the pool.)
 strata='
 err buf list log sys hooks
-rng array share
+rng array share hash
 runner
 loop
 stream
 msg area link
-launch codes modules
+launch known ssh codes modules
 future
 owner queue
 backend.h
@@ -53,6 +53,8 @@ runtime_rules() {
     function complain(text) { print $1 ": " text; bad = 1 }
     !seen[$1]++ && !rank_of($1) { complain("belongs to no stratum; name it in scripts/check_layers.sh") }
     $2 ~ /^<l(ua|auxlib|ualib)/ { complain("includes " $2 "; only vm/ may know Lua"); next }
+    $2 ~ /^<libssh2/ && $1 !~ /\/stream_ssh[a-z_]*\.[ch]$/ { complain("includes " $2 "; only stream_ssh*.c may"); next }
+    $2 ~ /^<openssl\// && $1 !~ /\/hash\.c$/ { complain("includes " $2 "; only hash.c may"); next }
     $2 ~ /^</ { next }
     $2 ~ /\// { complain("includes " $2 "; the runtime includes only its own files"); next }
     rank_of($2) > rank_of($1) { complain("includes " $2 ", which stands below it in scripts/check_layers.sh") }

@@ -40,6 +40,9 @@ has_lua_file() {
     return 1
 }
 
+# It stands where a user's PATH does not lead.
+has_sshd() { has_command sshd || test -x /usr/sbin/sshd || test -x /usr/local/sbin/sshd; }
+
 has_fuzzer() {
     has_command clang || return
     file=$(clang -print-file-name=libclang_rt.fuzzer-"$(uname -m)".a)
@@ -63,12 +66,16 @@ for_build() {
     need make "GNU make" has_command make
     need pkg-config "pkg-config" has_command pkg-config
     need liblua5.4-dev "Lua 5.4: headers, library and its pkg-config file" has_lua
+    need libssh2-1-dev "libssh2 with its pkg-config file" pkg-config --exists libssh2
+    need libssl-dev "OpenSSL's libcrypto with its pkg-config file" pkg-config --exists libcrypto
 }
 
 for_test() {
     for_build
     need lua-busted "busted for Lua 5.4 (luarocks: busted)" has_lua_file busted/runner.lua
     need lua-cjson "cjson for Lua 5.4 (luarocks: lua-cjson)" has_lua_file cjson.so
+    need openssh-client "OpenSSH's ssh, ssh-keygen, ssh-agent" has_command ssh-keygen
+    need openssh-server "OpenSSH's sshd, for hosts that the tests start themselves" has_sshd
     need lua-filesystem "lfs for Lua 5.4 (luarocks: luafilesystem)" has_lua_file lfs.so
 }
 

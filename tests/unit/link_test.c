@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../../runtime/link.h"
+#include "../../runtime/loop.h"
 #include "../../runtime/sys_fd.h"
 
 /* What a receiver keeps of the frames. */
@@ -380,6 +381,80 @@ static void test_trickle(void)
     mf_link_free(l);
 }
 
+/* A stream that takes bytes and holds them: it lets go of one a write, and wants to be written until all have gone. */
+struct holder {
+    struct mf_stream_end end;
+    size_t held, gone;
+};
+
+static ssize_t holder_read(struct mf_stream_end *s, void *bytes, size_t n, int *fd)
+{
+    (void)s, (void)bytes, (void)n, (void)fd;
+    return 0;
+}
+
+static ssize_t holder_write(struct mf_stream_end *s, const struct iovec *pieces, int n, int fd)
+{
+    struct holder *h = (struct holder *)(void *)s;
+    CHECK(fd == -1 && (n == 0 || pieces[0].iov_len > 0));
+    if (h->held > 0) {
+        h->held--;
+        h->gone++;
+        return 0;
+    }
+    h->held = n > 0 ? 8 : 0;
+    return (ssize_t)h->held;
+}
+
+static unsigned holder_wants(const struct mf_stream_end *s, bool writing)
+{
+    const struct holder *h = (const struct holder *)(const void *)s;
+    return (h->held ? MF_LOOP_WRITE : MF_LOOP_READ) | (writing ? MF_LOOP_AGAIN : 0u);
+}
+
+static void holder_close(struct mf_stream_end *s)
+{
+    free(s);
+}
+
+static const struct mf_stream_table holder_table = {.name = "holder",
+                                                    .read = holder_read,
+                                                    .write = holder_write,
+                                                    .wants = holder_wants,
+                                                    .fd = trickle_fd,
+                                                    .last_error = trickle_error,
+                                                    .close = holder_close};
+
+static void test_holding_stream(void)
+{
+    struct holder *h = calloc(1, sizeof *h);
+    h->end.table = &holder_table;
+    struct mf_link *l = mf_link_new(&h->end, receive, NULL, NULL);
+    CHECK(mf_link_wants(l) == MF_LOOP_READ);
+    CHECK(mf_link_send(l, MF_MSG_PING, 1, NULL, 0) == MF_OK); /* 16 bytes */
+    CHECK(h->held == 8 && mf_link_pending(l) == 8 && mf_link_wants(l) == (MF_LOOP_WRITE | MF_LOOP_AGAIN));
+    for (int i = 0; i < 8; i++)
+        CHECK(mf_link_read(l, NULL) == MF_OK && mf_link_pending(l) == 8); /* reading writes what waits */
+    CHECK(h->held == 0 && mf_link_flush(l) == MF_OK && mf_link_pending(l) == 0 && mf_link_wants(l) == MF_LOOP_WRITE);
+    for (int i = 0; i < 8; i++)
+        CHECK(mf_link_flush(l) == MF_OK);
+    CHECK(h->gone == 16 && mf_link_wants(l) == MF_LOOP_READ);
+    mf_link_free(l);
+}
+
+static void test_plain_wants(void)
+{
+    struct pair p;
+    static unsigned char bytes[200000];
+    const struct mf_msg_part part = {bytes, sizeof bytes};
+    open_pair(&p);
+    CHECK(mf_link_wants(p.link[0]) == MF_LOOP_READ);
+    while (mf_link_pending(p.link[0]) == 0)
+        mf_link_send(p.link[0], MF_MSG_CODE, 1, &part, 1);
+    CHECK(mf_link_wants(p.link[0]) == (MF_LOOP_READ | MF_LOOP_WRITE));
+    close_pair(&p);
+}
+
 static void test_too_long(void)
 {
     struct pair p;
@@ -403,6 +478,8 @@ int main(void)
     test_refusing_receiver();
     test_last_words();
     test_trickle();
+    test_holding_stream();
+    test_plain_wants();
     test_too_long();
     mf_link_free(NULL);
     return check_report();

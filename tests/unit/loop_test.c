@@ -98,6 +98,27 @@ static void test_events(void)
     close_loop(loop);
 }
 
+/* One that has something in hand is called at each turn, without waiting, and nobody else is kept from his. */
+static void test_again(void)
+{
+    struct mf_loop *loop = open_loop();
+    struct end a, b;
+    open_end(&a, loop, MF_LOOP_AGAIN);
+    open_end(&b, loop, MF_LOOP_READ);
+    CHECK(mf_loop_turn(loop, MF_SYS_NEVER, 1000) == MF_OK && a.events == MF_LOOP_READ && a.calls == 1 && b.calls == 0);
+    say(&b);
+    CHECK(mf_loop_turn(loop, MF_SYS_NEVER, 0) == MF_OK && a.calls == 2 && b.calls == 1);
+    mf_loop_change(loop, &a.watch, 0);
+    mf_loop_change(loop, &b.watch, 0);
+    CHECK(mf_loop_turn(loop, 0, 0) == MF_ETIMEDOUT && a.calls == 2);
+    mf_loop_change(loop, &a.watch, MF_LOOP_READ | MF_LOOP_AGAIN);
+    CHECK(mf_loop_turn(loop, MF_SYS_NEVER, 0) == MF_OK && a.calls == 3);
+    close_end(&a);
+    CHECK(mf_loop_turn(loop, 0, 0) == MF_ETIMEDOUT && a.calls == 3);
+    close_end(&b);
+    close_loop(loop);
+}
+
 static void test_many(void)
 {
     enum { MANY = 40 };
@@ -350,6 +371,7 @@ int main(void)
 {
     test_forked_child(); /* before there are threads */
     test_events();
+    test_again();
     test_many();
     test_remove_in_callback();
     test_time();
