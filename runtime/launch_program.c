@@ -129,7 +129,7 @@ static void program_close(struct mf_stream_end *s)
         mf_launch_signal(p->pid, SIGTERM);
         if (!await_end(p, mf_sys_now() + GRACE_NS)) {
             mf_launch_signal(p->pid, SIGKILL);
-            mf_launch_wait(p->pid);
+            await_end(p, mf_sys_now() + GRACE_NS); /* a matter of the kernel only */
         }
     }
     close(p->errors);
