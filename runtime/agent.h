@@ -3,23 +3,24 @@
 #ifndef MF_AGENT_H
 #define MF_AGENT_H
 
-#include <stddef.h>
-
 #include "msg.h"
 #include "runner.h"
 
+struct mf_agent_link;
+
+/* Serves a master that has greeted, until it says BYE or is gone. name: of the worker, for its interpreter
+ * ("processes/1"). instance: an interpreter that exists already, so that the runner's open is not called, or NULL. Lock
+ * not held. The caller must be the process's main thread and have nothing else running. */
+void mf_agent_run(struct mf_agent_link *master, const char *name, void *instance);
+
 struct mf_agent_options {
     const struct mf_runner *runner;
-    struct mf_msg_hello hello; /* what is particular to vm/: lua_version, integer, number, codec_version, program; the
-                                  rest is filled in */
-    const char *name;          /* of the worker, for its interpreter: "processes/1" */
-    /* In a fork of the master's process: the interpreter that exists already. The runner's open is not called, and the
-     * master sends no INIT and wants no HELLO. NULL elsewhere. */
+    const char *name;
     void *instance;
 };
 
-/* Serves the master at the other end of the connected socket fd (taken over) until it says BYE or is gone. Returns the
- * process's exit status. The caller must be the process's main thread and have nothing else running. */
+/* The whole of it in a fork of the master's process, where nobody needs a greeting: serves the master at the other end of
+ * the connected socket fd (taken over). Returns the process's exit status. */
 int mf_agent_serve(int fd, const struct mf_agent_options *options);
 
 #endif

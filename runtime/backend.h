@@ -11,7 +11,9 @@
 #include "err.h"
 
 struct mf_future;
+struct mf_host;
 struct mf_pool;
+struct mf_setup;
 struct mf_worker;
 
 struct mf_backend {
@@ -40,6 +42,13 @@ struct mf_backend {
 
     /* f, which is SENT, is about to be cancelled: its agent need not start it. NULL where nothing is sent ahead. */
     void (*withdraw)(struct mf_pool *pool, struct mf_future *f);
+
+    /* A setup was added that workers are to run which start later: tells those who start workers elsewhere. NULL where
+     * all are started here. */
+    void (*remember)(struct mf_pool *pool, const struct mf_setup *setup);
+
+    /* A host's agent has ended; text says how. NULL where there are no hosts. */
+    void (*departed)(struct mf_pool *pool, struct mf_host *host, const char *text);
 
     /* Asks the worker to stop its task soon; its result is not wanted any more. May not block. */
     void (*interrupt)(struct mf_worker *worker);

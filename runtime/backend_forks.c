@@ -32,7 +32,7 @@ static void work(void *arg, int socket)
     const struct birth *b = arg;
     struct mf_owner *owner = b->pool->owner;
     struct mf_worker_info info = {.name = b->name, .init = b->pool->init, .process = true};
-    struct mf_agent_options options = {.runner = owner->runner, .hello = *owner->runner->hello, .name = b->name};
+    struct mf_agent_options options = {.runner = owner->runner, .name = b->name};
     struct mf_fault fault = {0};
     mf_fleet_forget(owner);
     mf_sys_interrupt_forget();

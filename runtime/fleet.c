@@ -11,9 +11,10 @@
 #include "sched.h"
 #include "sys.h"
 
-#define AHEAD_NS      1000000 /* so much work may stand ahead, while tasks are shorter than that */
-#define OVERDUE_NS    2000000 /* work that stands ahead for longer is given to an agent that has none */
-#define IDLE_NS       100000  /* an agent that was not heard of for so long may have died unseen */
+#define AHEAD_NS      1000000           /* so much work may stand ahead, while tasks are shorter than that */
+#define OVERDUE_NS    2000000           /* work that stands ahead for longer is given to an agent that has none */
+#define IDLE_NS       100000            /* an agent that was not heard of for so long may have died unseen */
+#define BACKLOG       ((size_t)1 << 20) /* bytes that may wait to be written to an agent */
 
 #define ENDING_GRACES 10 /* grace times for an agent to close its interpreter, which may have to free much memory */
 
@@ -26,22 +27,34 @@ static unsigned ahead(const struct mf_pool *pool)
     return n > MF_PEER_FLIGHTS ? MF_PEER_FLIGHTS : (unsigned)n;
 }
 
+/* A slow link is not fed more than it can carry. */
 static bool has_room(const struct mf_peer *a)
 {
-    return a && a->greeted && !a->dying && a->n < ahead(a->worker->pool);
+    return a && a->greeted && !a->dying && a->n < ahead(a->pool) * (unsigned)a->nlanes && a->n < a->cap &&
+           mf_link_pending(a->link) <= BACKLOG;
 }
 
-/* Can the agent's worker run what comes next? */
+/* The lane that a future is pinned to, else NULL. */
+static struct mf_worker *pinned_lane(const struct mf_peer *a)
+{
+    for (int i = 0; i < a->nlanes; i++)
+        if (!mf_list_empty(&a->lanes[i]->pinned))
+            return a->lanes[i];
+    return NULL;
+}
+
+/* Can one of the agent's workers run what comes next? */
 static bool suits(const struct mf_peer *a)
 {
-    struct mf_future *f = mf_queue_first(&a->worker->pool->queue);
-    return !mf_list_empty(&a->worker->pinned) || (f && mf_future_live(f) == a->worker->live);
+    struct mf_future *f = mf_queue_first(&a->pool->queue);
+    return (f && mf_future_live(f) == a->lanes[0]->live) || (a->pool->queue.pinned && pinned_lane(a));
 }
 
 /* Sends one queued future to the agent, if there is one for it. */
 static bool send_next(struct mf_peer *a)
 {
-    struct mf_future *f = mf_sched_send(a->worker);
+    struct mf_worker *pinned = a->pool->queue.pinned ? pinned_lane(a) : NULL;
+    struct mf_future *f = mf_sched_send(pinned ? pinned : a->lanes[0]);
     if (!f)
         return false;
     struct mf_flight *flight = mf_peer_flight(a, a->n++);
@@ -49,12 +62,10 @@ static bool send_next(struct mf_peer *a)
     if (mf_peer_send(a, f) == MF_ENOMEM) {
         a->n--;
         mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, "out of memory while sending the task");
-    } else if (a->n == 1) {
-        mf_peer_start_first(a);
-        mf_owner_alarm(a->worker->pool->owner, mf_sys_now() + a->worker->pool->heartbeat);
-    } else {
-        mf_owner_alarm(a->worker->pool->owner, mf_sys_now() + OVERDUE_NS);
+        return true;
     }
+    mf_peer_start_ready(a);
+    mf_owner_alarm(a->pool->owner, mf_sys_now() + (flight->lane ? a->pool->heartbeat : OVERDUE_NS));
     return true;
 }
 
@@ -63,32 +74,42 @@ static void look_after_idle(struct mf_pool *pool)
 {
     uint64_t now = mf_sys_now();
     for (int i = 0; i < pool->size; i++) {
-        struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
+        struct mf_peer *a = mf_peer_at(pool, i);
         if (!has_room(a) || a->n > 0 || now - a->heard < IDLE_NS)
             continue;
         a->heard = now;
-        if (mf_launch_has_ended(a->child.pid))
+        if (!a->remote && mf_launch_has_ended(a->child.pid))
             mf_peer_end(a, NULL);
     }
 }
 
-/* In turn, one each, so that a few tasks spread over all agents. */
+/* One each, as far as the level reaches. */
+static bool send_round(struct mf_pool *pool, unsigned level)
+{
+    bool sent = false;
+    for (int i = 0; i < pool->size; i++) {
+        struct mf_peer *a = mf_peer_at(pool, i);
+        if (has_room(a) && a->n < level * (unsigned)a->nlanes && suits(a))
+            sent = send_next(a) || sent;
+    }
+    return sent;
+}
+
+/* In turn, so that a few tasks spread over all agents. */
 void mf_fleet_send(struct mf_pool *pool)
 {
     if (pool->nunburied)
         mf_peer_collect(pool);
     if (atomic_load(&pool->queue.pending))
         look_after_idle(pool);
-    for (unsigned level = 0; level < ahead(pool) && atomic_load(&pool->queue.pending); level++)
-        for (int i = 0; i < pool->size; i++) {
-            struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
-            if (has_room(a) && a->n <= level && suits(a))
-                send_next(a);
+    for (unsigned level = 1; level <= ahead(pool) && atomic_load(&pool->queue.pending); level++)
+        while (send_round(pool, level)) {
         }
     for (int i = 0; i < pool->size; i++)
-        if (pool->workers[i] && mf_peer_of(pool->workers[i])->link)
-            mf_peer_flush(mf_peer_of(pool->workers[i]));
+        if (mf_peer_at(pool, i) && mf_peer_at(pool, i)->link)
+            mf_peer_flush(mf_peer_at(pool, i));
 }
+
 /* --- The backend's table ------------------------------------------------------------------------------------------ */
 
 void mf_fleet_interrupt(struct mf_worker *worker)
@@ -96,18 +117,21 @@ void mf_fleet_interrupt(struct mf_worker *worker)
     struct mf_peer *a = mf_peer_of(worker);
     if (!a->link)
         return;
-    if (a->n > 0) {
-        mf_peer_flight(a, 0)->future = NULL;
-        mf_link_queue(a->link, MF_MSG_CANCEL, mf_peer_flight(a, 0)->id, NULL, 0);
+    for (unsigned i = 0; i < a->n; i++) {
+        struct mf_flight *flight = mf_peer_flight(a, i);
+        if (flight->gone || flight->lane != worker)
+            continue;
+        flight->future = NULL;
+        mf_link_queue(a->link, MF_MSG_CANCEL, flight->id, NULL, 0);
     }
     mf_peer_flush(a);
 }
 
-/* The future of a flight that is not the first. */
+/* The future of a flight that was not started. */
 void mf_fleet_withdraw(struct mf_pool *pool, struct mf_future *f)
 {
     for (int i = 0; i < pool->size; i++) {
-        struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
+        struct mf_peer *a = mf_peer_at(pool, i);
         for (unsigned k = 0; a && k < a->n; k++) {
             struct mf_flight *flight = mf_peer_flight(a, k);
             if (flight->future != f)
@@ -119,12 +143,15 @@ void mf_fleet_withdraw(struct mf_pool *pool, struct mf_future *f)
     }
 }
 
-/* The slot is free at once; what is left of the agent is buried when its process has ended. */
+/* The slot is free at once; what is left of the agent is buried when its process has ended. A node sees to its workers
+ * itself: the lane is free when it says so. */
 void mf_fleet_abandon(struct mf_worker *worker)
 {
     struct mf_peer *a = mf_peer_of(worker);
-    mf_log(MF_LOG_POOL, "worker %s does not stop: killed", worker->name);
     worker->deadline = MF_SYS_NEVER;
+    if (a->host && a->greeted && !a->dying)
+        return;
+    mf_log(MF_LOG_POOL, "%s does not stop: killed", a->name);
     mf_peer_end(a, a->greeted ? "did not stop" : "did not say hello in time");
 }
 
@@ -152,8 +179,8 @@ void mf_fleet_forget(struct mf_owner *owner)
     for (struct mf_list *l = owner->pools.next; l != &owner->pools; l = l->next) {
         struct mf_pool *pool = MF_LIST_ENTRY(l, struct mf_pool, link);
         for (int i = 0; pool->backend->withdraw && i < pool->size; i++)
-            if (pool->workers[i])
-                mf_peer_forget(mf_peer_of(pool->workers[i]));
+            if (mf_peer_at(pool, i))
+                mf_peer_forget(mf_peer_at(pool, i));
     }
     mf_loop_forget(owner->loop);
 }
@@ -162,27 +189,24 @@ void mf_fleet_leave(struct mf_pool *pool)
 {
     mf_peer_collect(pool);
     for (int i = 0; i < pool->size; i++) {
-        struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
+        struct mf_peer *a = mf_peer_at(pool, i);
         bool busy = a && (a->n > 0 || atomic_load(&pool->queue.pending) || !mf_list_empty(&pool->created));
         if (!a || a->dying || (busy && !pool->closing))
             continue;
-        mf_fleet_dismiss(pool->workers[i]);
+        mf_fleet_dismiss(a->lanes[0]);
     }
 }
 
 void mf_fleet_join(struct mf_worker *worker)
 {
-    struct mf_peer *a = mf_peer_of(worker);
-    mf_codes_forget_all(&a->known);
-    free(a);
-    worker->instance = NULL;
+    mf_peer_leave_lane(worker);
 }
 
 static bool somebody_is_idle(const struct mf_pool *pool)
 {
     for (int i = 0; i < pool->size; i++) {
-        const struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
-        if (!a || (a->greeted && !a->dying && a->n == 0))
+        const struct mf_peer *a = mf_peer_at(pool, i);
+        if (!pool->workers[i] || (a && a->greeted && !a->dying && a->n < (unsigned)a->nlanes))
             return true;
     }
     return false;
@@ -190,13 +214,25 @@ static bool somebody_is_idle(const struct mf_pool *pool)
 
 static void recall_from(struct mf_peer *a)
 {
-    for (unsigned i = 1; i < a->n; i++) {
+    for (unsigned i = 0; i < a->n; i++) {
         struct mf_flight *flight = mf_peer_flight(a, i);
-        if (!flight->gone && !flight->recalled && flight->future)
-            mf_link_queue(a->link, MF_MSG_RECALL, flight->id, NULL, 0);
+        if (flight->gone || flight->lane || flight->recalled || !flight->future)
+            continue;
+        mf_link_queue(a->link, MF_MSG_RECALL, flight->id, NULL, 0);
         flight->recalled = true;
     }
     mf_peer_flush(a);
+}
+
+/* Has it more than it can work on, and is what it works on not done in a moment? */
+static bool is_behind(const struct mf_peer *a, uint64_t now)
+{
+    if (!a || !a->link || a->n <= (unsigned)a->nlanes)
+        return false;
+    for (int i = 0; i < a->nlanes; i++)
+        if (now - a->lanes[i]->started <= OVERDUE_NS)
+            return false;
+    return true;
 }
 
 void mf_fleet_overdue(struct mf_pool *pool)
@@ -205,8 +241,8 @@ void mf_fleet_overdue(struct mf_pool *pool)
     if (atomic_load(&pool->queue.pending) || !somebody_is_idle(pool))
         return;
     for (int i = 0; i < pool->size; i++) {
-        struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
-        if (a && a->link && a->n > 1 && now - a->worker->started > OVERDUE_NS)
+        struct mf_peer *a = mf_peer_at(pool, i);
+        if (is_behind(a, now))
             recall_from(a);
     }
 }
@@ -215,7 +251,7 @@ void mf_fleet_overdue(struct mf_pool *pool)
  * (it was stopped, the machine slept), the agent gets its time again. */
 static void look_at(struct mf_peer *a, uint64_t now)
 {
-    uint64_t every = a->worker->pool->heartbeat;
+    uint64_t every = a->pool->heartbeat;
     if (a->looked && now - a->looked < every)
         return;
     if (!a->looked || now - a->looked > 2 * every)
@@ -233,10 +269,10 @@ uint64_t mf_fleet_beat(struct mf_pool *pool, uint64_t now)
 {
     bool working = false;
     for (int i = 0; i < pool->size; i++) {
-        struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
+        struct mf_peer *a = mf_peer_at(pool, i);
         if (!a || !a->link || !a->greeted)
             continue;
-        if (a->n > 0) {
+        if (a->n > 0 || a->host) {
             working = true;
             look_at(a, now);
         } else {

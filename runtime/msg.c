@@ -223,6 +223,29 @@ enum mf_err mf_msg_check_hello(const struct mf_msg_hello *theirs, const struct m
     return MF_OK;
 }
 
+/* --- INIT ------------------------------------------------------------------------------------------------------- */
+
+void mf_msg_pack_init_head(unsigned char out[MF_MSG_INIT_HEAD], const struct mf_msg_init *init)
+{
+    put(out, init->workers, 4);
+    put(out + 4, init->processes, 1);
+    put(out + 5, init->grace, 8);
+    put(out + 13, init->patience, 8);
+}
+
+enum mf_err mf_msg_unpack_init(const void *body, size_t n, struct mf_msg_init *init, struct mf_msg_part *payload,
+                               struct mf_fault *fault)
+{
+    struct cursor c = {.at = body, .left = n};
+    init->workers = (uint32_t)take(&c, 4);
+    uint64_t flags = take(&c, 1);
+    init->processes = flags == 1;
+    init->grace = take(&c, 8);
+    init->patience = take(&c, 8);
+    *payload = take_rest(&c);
+    return c.bad || flags > 1 || init->workers > MF_MSG_MAX_WORKERS ? broken(fault, "INIT") : MF_OK;
+}
+
 /* --- TASK ------------------------------------------------------------------------------------------------------- */
 
 void mf_msg_pack_task_head(unsigned char out[MF_MSG_TASK_HEAD], const struct mf_msg_task *task)
@@ -231,8 +254,9 @@ void mf_msg_pack_task_head(unsigned char out[MF_MSG_TASK_HEAD], const struct mf_
     put(out + 8, task->seed, 8);
     put(out + 16, task->stream, 8);
     put(out + 24, task->setup, 1);
-    put(out + 25, task->ndeps, 4);
-    put(out + 29, task->args.n, 8);
+    put(out + 25, task->worker, 4);
+    put(out + 29, task->ndeps, 4);
+    put(out + 33, task->args.n, 8);
 }
 
 bool mf_msg_pack_task(struct mf_buf *out, const struct mf_msg_task *task)
@@ -264,6 +288,7 @@ enum mf_err mf_msg_unpack_task(const void *body, size_t n, struct mf_msg_task *t
     task->stream = take(&c, 8);
     uint64_t flags = take(&c, 1);
     task->setup = flags == 1;
+    task->worker = (uint32_t)take(&c, 4);
     task->ndeps = (uint32_t)take(&c, 4);
     task->args = take_part(&c, take(&c, 8));
     task->deps = take_rest(&c);

@@ -9,15 +9,17 @@
  * of the area (8); flag MF_MSG_FD as well says that the area's descriptor goes along.
  *
  *   HELLO    agent -> master, first   body: struct mf_msg_hello, packed field by field
- *   INIT     master -> agent, second  body: the pool's init for the runner
+ *   INIT     master -> agent, second  body: workers 4 (0: the agent itself is the one), flags 1 (they are processes = 1),
+ *                                            nanoseconds: grace 8, patience 8; then the pool's init for the runner
  *   CODE     master -> agent   id: code number   body: code bytes; kept by the agent until FORGET
  *   FORGET   master -> agent   id: code number
- *   TASK     master -> agent   id: task          body: code number 8, seed 8, stream 8, flags 1 (setup = 1), number of
- *                                                      dependencies 4, length of args 8, args, then each dependency's
+ *   TASK     master -> agent   id: task          body: code number 8, seed 8, stream 8, flags 1 (setup = 1), worker 4
+ *                                                      (0: any; a setup: all that start later), number of dependencies 4, length of args 8, args, then each dependency's
  *                                                      length 8 and bytes
  *   CANCEL   master -> agent   id: task
  *   RECALL   master -> agent   id: task          give it back if it has not been started; answered by a RESULT with
- *                                                      outcome 2 (MF_MSG_RECALLED) and nothing else, or by its own
+ *                                                      outcome 2 (MF_MSG_RECALLED) and nothing else, or by its own.
+ *                                                      Outcome 3 (MF_MSG_LOST): a node's worker died; the bytes say how
  *   OUTPUT   agent -> master   id: task          body: stream 1, bytes
  *   PROGRESS agent -> master   id: task          body: fraction 8 (IEEE double), text
  *   RESULT   agent -> master   id: task          body: outcome 1, nanoseconds it ran 8, bytes
@@ -37,7 +39,7 @@
 #include "buf.h"
 #include "err.h"
 
-#define MF_MSG_VERSION     1
+#define MF_MSG_VERSION     2
 #define MF_MSG_HEAD        16                        /* bytes of length, kind, flags, zero, id */
 #define MF_MSG_INLINE      ((size_t)256 * 1024)      /* longer bodies go beside the stream where that is possible */
 #define MF_MSG_MAX         ((uint64_t)1 << 40)       /* bytes of a body beside the stream */
@@ -64,7 +66,10 @@ enum mf_msg_kind {
     MF_MSG_KINDS
 };
 
-#define MF_MSG_RECALLED 2 /* in the place of a result's outcome: cancelled or recalled before it was started */
+enum mf_msg_outcome {                      /* in the place of a result's outcome */
+                      MF_MSG_RECALLED = 2, /* cancelled, or recalled before it was started */
+                      MF_MSG_LOST = 3,
+};
 
 enum mf_msg_flag {
     MF_MSG_FD = 1,
@@ -105,6 +110,20 @@ enum mf_err mf_msg_unpack_hello(const void *body, size_t n, struct mf_msg_hello 
 enum mf_err mf_msg_check_hello(const struct mf_msg_hello *theirs, const struct mf_msg_hello *ours,
                                struct mf_fault *fault);
 
+/* INIT, without the bytes behind it. */
+#define MF_MSG_INIT_HEAD   21
+#define MF_MSG_MAX_WORKERS 4096
+struct mf_msg_init {
+    uint32_t workers;
+    bool processes;
+    uint64_t grace;    /* that a task has to stop */
+    uint64_t patience; /* a node that hears nothing of its master for so long ends; 0: it does not mind */
+};
+struct mf_msg_part;
+void mf_msg_pack_init_head(unsigned char out[MF_MSG_INIT_HEAD], const struct mf_msg_init *init);
+enum mf_err mf_msg_unpack_init(const void *body, size_t n, struct mf_msg_init *init, struct mf_msg_part *payload,
+                               struct mf_fault *fault);
+
 /* A TASK's body, its parts pointing into the bytes. */
 struct mf_msg_part {
     const unsigned char *bytes;
@@ -113,6 +132,7 @@ struct mf_msg_part {
 struct mf_msg_task {
     uint64_t code, seed, stream;
     bool setup;
+    uint32_t worker;
     struct mf_msg_part args;
     uint32_t ndeps;
     struct mf_msg_part deps; /* all dependencies, one behind the other; see mf_msg_next_dep */
@@ -123,7 +143,7 @@ bool mf_msg_pack_dep(struct mf_buf *out, const void *bytes, size_t n);
 bool mf_msg_next_dep(struct mf_msg_part *rest, struct mf_msg_part *dep); /* false at the end; lengths were checked */
 
 /* The same in two steps, so that args need not be copied: the head, then the args' bytes, then those of deps. */
-#define MF_MSG_TASK_HEAD 37
+#define MF_MSG_TASK_HEAD 41
 void mf_msg_pack_task_head(unsigned char out[MF_MSG_TASK_HEAD], const struct mf_msg_task *task);
 
 /* The heads of bodies that end in bytes; send them as parts: head, bytes. What is unpacked points into the body. */

@@ -180,6 +180,8 @@ void mf_owner_nudge(struct mf_owner *o)
 
 void mf_owner_resolved(struct mf_owner *o, struct mf_future *f)
 {
+    if (o->hooks)
+        o->hooks->final(o, f);
     if (!f->watched)
         return;
     f->watched = false;

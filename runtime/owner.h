@@ -18,10 +18,25 @@
 #include "loop.h"
 #include "runner.h"
 
+struct mf_owner;
+
+/* For an owner that works for a master beyond a link (node.h): what becomes of its futures is told at once. Called with the
+ * lock held, by whatever thread it happens on. */
+struct mf_owner_hooks {
+    void (*final)(struct mf_owner *owner, struct mf_future *f);
+    void (*output)(struct mf_owner *owner, struct mf_future *f, enum mf_stream stream, const void *bytes, size_t n);
+    void (*progress)(struct mf_owner *owner, struct mf_future *f, double fraction, const char *text);
+    /* A worker lacks a module: the answer's body, NULL when memory is out. Waits; the lock is not held meanwhile. */
+    struct mf_blob *(*fetch)(struct mf_owner *owner, const char *name);
+    /* The same for an agent of the owner's, which is answered later: mf_link_queue of a MODULE with that id. */
+    enum mf_err (*forward)(struct mf_owner *owner, void *peer, uint64_t id, const char *name);
+};
+
 struct mf_owner {
     pthread_mutex_t lock;
     const struct mf_runner *runner;
-    void *context;               /* for runner->live */
+    void *context;                      /* for runner->live and the hooks */
+    const struct mf_owner_hooks *hooks; /* or NULL */
     pthread_mutex_t output_lock; /* held while runner->live prints, so that lines do not mix; nothing is taken in it */
     atomic_uint refs;            /* the owner, and every worker thread */
     struct mf_list pools;        /* under lock, like all below that is not atomic */

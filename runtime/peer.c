@@ -1,8 +1,5 @@
-/* Design note: an agent writes each result before it starts the next task, so when it dies only the first flight can have
- * been started: that future is lost, the others go back to the front of the queue.
- *
- * The death of an agent is noticed by its pidfd, or by the end of its stream, whichever comes first; what it still had
- * to say is read before it is buried. */
+/* Design note: an agent writes each result before it starts the next task, so as many of its oldest flights as it has lanes
+ * can have been started, and no other. */
 #include "peer.h"
 
 #include <errno.h>
@@ -17,11 +14,7 @@
 #include "sched.h"
 #include "sys.h"
 
-#define HELLO_NS                30000000000u /* an agent that has not said hello by then never will */
-#define LAST_WORDS              100000       /* reads of a dead agent's stream, should somebody else hold it open */
-#define DYING_NS                50000000     /* a process that ends is waited for that long */
-
-#define OF_WATCH(watch, member) ((struct mf_peer *)(void *)((char *)(watch)-offsetof(struct mf_peer, member)))
+#define HELLO_NS 30000000000u /* an agent that has not said hello by then never will */
 
 /* --- Flights ----------------------------------------------------------------------------------------------------- */
 
@@ -33,10 +26,34 @@ struct mf_flight *mf_peer_find(struct mf_peer *a, uint64_t id)
     return NULL;
 }
 
-void mf_peer_start_first(struct mf_peer *a)
+bool mf_peer_can_run(struct mf_peer *a, const struct mf_flight *flight)
 {
-    if (a->n > 0 && mf_peer_flight(a, 0)->future)
-        mf_sched_start(a->worker, mf_peer_flight(a, 0)->future);
+    int older = 0;
+    for (unsigned i = 0; i < a->n && mf_peer_flight(a, i) != flight; i++)
+        older += !mf_peer_flight(a, i)->gone;
+    return older < a->nlanes;
+}
+
+static struct mf_worker *idle_lane(const struct mf_peer *a)
+{
+    for (int i = 0; i < a->nlanes; i++)
+        if (a->lanes[i]->state == MF_WORKER_IDLE)
+            return a->lanes[i];
+    return NULL;
+}
+
+void mf_peer_start_ready(struct mf_peer *a)
+{
+    int older = 0;
+    for (unsigned i = 0; i < a->n && older < a->nlanes; i++) {
+        struct mf_flight *flight = mf_peer_flight(a, i);
+        struct mf_worker *lane = !flight->gone && !flight->lane && flight->future ? idle_lane(a) : NULL;
+        older += !flight->gone;
+        if (!lane)
+            continue;
+        flight->lane = lane;
+        mf_sched_start(lane, flight->future);
+    }
 }
 
 void mf_peer_land(struct mf_peer *a, struct mf_flight *flight)
@@ -44,7 +61,7 @@ void mf_peer_land(struct mf_peer *a, struct mf_flight *flight)
     flight->gone = true;
     flight->future = NULL;
     while (a->n > 0 && mf_peer_flight(a, 0)->gone) {
-        a->first = (a->first + 1) % MF_PEER_FLIGHTS;
+        a->first = (a->first + 1) % a->cap;
         a->n--;
     }
 }
@@ -57,7 +74,7 @@ static void forget_retired(struct mf_pool *pool)
     uint64_t number;
     while ((number = mf_codes_retire(&pool->codes)) != 0)
         for (int i = 0; i < pool->size; i++) {
-            struct mf_peer *a = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
+            struct mf_peer *a = mf_peer_at(pool, i);
             if (a && a->link && mf_codes_unlearn(&a->known, number))
                 mf_link_queue(a->link, MF_MSG_FORGET, number, NULL, 0);
         }
@@ -65,7 +82,7 @@ static void forget_retired(struct mf_pool *pool)
 
 static enum mf_err send_code(struct mf_peer *a, struct mf_blob *code, uint64_t *id)
 {
-    struct mf_pool *pool = a->worker->pool;
+    struct mf_pool *pool = a->pool;
     uint64_t last = pool->codes.last;
     enum mf_err e = mf_codes_number(&pool->codes, code, id);
     if (pool->codes.last != last)
@@ -81,14 +98,23 @@ enum mf_err mf_peer_send_setup(struct mf_peer *a, const struct mf_setup *setup)
 {
     unsigned char head[MF_MSG_TASK_HEAD];
     struct mf_msg_task task = {.setup = true, .args = {NULL, setup->args ? setup->args->len : 0}};
-    enum mf_err e = a->n < MF_PEER_FLIGHTS ? send_code(a, setup->code, &task.code) : MF_ELIMIT;
+    enum mf_err e = a->n < a->cap ? send_code(a, setup->code, &task.code) : MF_ELIMIT;
     if (e != MF_OK)
         return e;
     mf_msg_pack_task_head(head, &task);
     const struct mf_msg_part parts[] = {{head, sizeof head}, {setup->args ? setup->args->data : NULL, task.args.n}};
-    uint64_t id = ++a->worker->pool->owner->next_id;
+    uint64_t id = ++a->pool->owner->next_id;
     *mf_peer_flight(a, a->n++) = (struct mf_flight){.id = id, .setup = true};
     return mf_link_queue(a->link, MF_MSG_TASK, id, parts, 2);
+}
+
+/* The number of the worker, among those of its node, that f is pinned to; 0: any. */
+static uint32_t worker_of(const struct mf_peer *a, const struct mf_future *f)
+{
+    for (int i = 0; f->extra && f->extra->worker && i < a->nlanes; i++)
+        if (a->lanes[i]->index == f->extra->worker)
+            return (uint32_t)i + 1;
+    return 0;
 }
 
 /* A TASK's body is a head and the payload's own bytes, which are not copied here; see msg.h for the layout. */
@@ -105,6 +131,7 @@ enum mf_err mf_peer_send(struct mf_peer *a, const struct mf_future *f)
                                    .seed = f->seed,
                                    .stream = f->stream,
                                    .setup = f->setup,
+                                   .worker = worker_of(a, f),
                                    .ndeps = (uint32_t)ndeps,
                                    .args = {NULL, f->args ? f->args->len : 0}};
         mf_msg_pack_task_head(head, &task);
@@ -124,303 +151,184 @@ enum mf_err mf_peer_send(struct mf_peer *a, const struct mf_future *f)
     return e;
 }
 
-static void update_watch(struct mf_peer *a)
+void mf_peer_update_watch(struct mf_peer *a)
 {
-    unsigned events = MF_LOOP_READ | (mf_link_pending(a->link) ? MF_LOOP_WRITE : 0u);
-    mf_loop_change(a->worker->pool->owner->loop, &a->socket, events);
+    mf_loop_change(a->pool->owner->loop, &a->socket, mf_link_wants(a->link));
 }
 
 void mf_peer_flush(struct mf_peer *a)
 {
     mf_link_flush(a->link); /* if the peer is gone, reading says so */
-    update_watch(a);
-}
-
-/* --- Burying ----------------------------------------------------------------------------------------------------- */
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-static void unwatch(struct mf_peer *a)
-{
-    struct mf_loop *loop = a->worker->pool->owner->loop;
-    mf_loop_remove(loop, &a->socket);
-    mf_loop_remove(loop, &a->death);
-    mf_loop_remove(loop, &a->errors);
-    mf_link_free(a->link);
-    a->link = NULL;
-    close_fd(&a->child.pidfd);
-    close_fd(&a->child.errors);
-}
-
-/* The first flight may have been started: its future is lost, unless it may be tried again. The others were not. */
-static void return_flights(struct mf_peer *a, const char *text)
-{
-    for (unsigned i = a->n; i > 1; i--)
-        if (!mf_peer_flight(a, i - 1)->gone && mf_peer_flight(a, i - 1)->future)
-            mf_sched_return(mf_peer_flight(a, i - 1)->future);
-    a->n = 0;
-    if (a->worker->running) {
-        snprintf(a->worker->broken, sizeof a->worker->broken, "%.*s", (int)sizeof a->worker->broken - 1, text);
-        mf_sched_settle(a->worker, MF_OUTCOME_ERROR, NULL);
-    }
-}
-
-/* Its descriptors are closed and it is in no slot any more. */
-static void leave_slot(struct mf_peer *a)
-{
-    struct mf_worker *w = a->worker;
-    struct mf_pool *pool = w->pool;
-    if (w->state == MF_WORKER_BUSY)
-        mf_worker_move(w, MF_WORKER_BUSY, MF_WORKER_IDLE);
-    if (w->state == MF_WORKER_IDLE)
-        mf_worker_move(w, MF_WORKER_IDLE, MF_WORKER_STOPPING);
-    mf_worker_move(w, w->state, MF_WORKER_DEAD);
-    if (!w->abandoned)
-        mf_pool_drop_worker(w);
-    mf_list_insert(&pool->leavers, &w->link);
-    atomic_store(&pool->owner->untidy, true);
-    pthread_cond_broadcast(&pool->gone);
-    mf_owner_nudge(pool->owner);
-}
-
-static void describe(struct mf_peer *a, const struct mf_launch_end *end, const char *why, char *text, size_t n)
-{
-    char how[96];
-    const char *last = a->bye[0] ? a->bye : a->line;
-    mf_launch_describe(end, how, sizeof how);
-    snprintf(text, n, "worker %s %s%s%s%s%s", a->worker->name, why ? why : how, *last ? " (it said: " : "", last,
-             *last ? ")" : "", "");
-}
-
-/* A pool whose workers die before they say hello must not start them for ever. */
-static void count_birth(struct mf_peer *a, const char *text)
-{
-    struct mf_pool *pool = a->worker->pool;
-    pool->starting--;
-    if (++pool->births >= MF_POOL_BIRTHS) {
-        pool->births = 0;
-        mf_sched_lose_all(pool, text);
-    }
-}
-
-static void bury(struct mf_peer *a, const struct mf_launch_end *end, const char *why)
-{
-    struct mf_worker *w = a->worker;
-    struct mf_pool *pool = w->pool;
-    struct mf_fault fault;
-    char text[sizeof w->broken + MF_PEER_LINE];
-    mf_pool_ref(pool);
-    a->dying = true;
-    describe(a, end, why, text, sizeof text);
-    mf_log(MF_LOG_POOL, "%s", text);
-    unwatch(a);
-    return_flights(a, text);
-    bool greeted = a->greeted;
-    leave_slot(a);
-    if (!greeted)
-        count_birth(a, text);
-    if (atomic_load(&pool->queue.pending) && !pool->closing && pool->backend->feed(pool, &fault) != MF_OK)
-        mf_sched_lose_all(pool, fault.text);
-    mf_pool_unref(pool);
-}
-
-static void read_errors(struct mf_peer *a);
-
-/* It was killed, but takes its time: it has much memory, or is frozen. */
-static void remember_unburied(struct mf_pool *pool, pid_t pid)
-{
-    pid_t *more = realloc(pool->unburied, (pool->nunburied + 1) * sizeof *more);
-    if (!more)
-        return;
-    pool->unburied = more;
-    more[pool->nunburied++] = pid;
-}
-
-void mf_peer_collect(struct mf_pool *pool)
-{
-    size_t left = 0;
-    for (size_t i = 0; i < pool->nunburied; i++)
-        if (!mf_launch_reap(pool->unburied[i]).ended)
-            pool->unburied[left++] = pool->unburied[i];
-    pool->nunburied = left;
-}
-
-/* The process has ended, or its stream has: whatever is still alive of it is killed, and it is buried. */
-void mf_peer_end(struct mf_peer *a, const char *why)
-{
-    mf_launch_signal(a->child.pid,
-                     SIGKILL); /* its tasks' own processes, too; its number is its own until it is collected */
-    mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS);
-    struct mf_launch_end end = mf_launch_reap(a->child.pid);
-    if (!end.ended)
-        remember_unburied(a->worker->pool, a->child.pid);
-    if (a->child.errors >= 0)
-        read_errors(a);
-    bury(a, &end, why);
-}
-
-static void on_death(struct mf_loop_watch *watch, unsigned events)
-{
-    struct mf_peer *a = OF_WATCH(watch, death);
-    struct mf_fault fault = {0};
-    unsigned rounds = 0;
-    (void)events;
-    while (mf_link_read(a->link, &fault) == MF_OK) { /* what it still had to say; its end is the end of the stream */
-        if (++rounds > LAST_WORDS)
-            break;
-    }
-    mf_peer_end(a, NULL);
-}
-
-static void on_socket(struct mf_loop_watch *watch, unsigned events)
-{
-    struct mf_peer *a = OF_WATCH(watch, socket);
-    struct mf_pool *pool = a->worker->pool;
-    struct mf_fault fault = {0};
-    if (events & MF_LOOP_WRITE)
-        mf_peer_flush(a);
-    if (!(events & (MF_LOOP_READ | MF_LOOP_HANGUP)))
-        return;
-    mf_pool_ref(pool);
-    enum mf_err e = mf_link_read(a->link, &fault);
-    if (e == MF_ECLOSED || e == MF_ELOST) /* as a rule because it ends, a moment before that can be seen */
-        mf_peer_end(a, mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS) ? NULL : "closed its connection");
-    else if (e != MF_OK)
-        mf_peer_end(a, fault.text);
-    else if (pool->backend->feed(pool, &fault) != MF_OK)
-        mf_sched_lose_all(pool, fault.text);
-    mf_pool_unref(pool);
-}
-
-/* --- What the process writes to its stderr ----------------------------------------------------------------------- */
-
-static void end_line(struct mf_peer *a)
-{
-    struct mf_owner *owner = a->worker->pool->owner;
-    char text[MF_PEER_LINE + 2];
-    snprintf(a->line, sizeof a->line, "%s", a->part);
-    int n = snprintf(text, sizeof text, "%s\n", a->part);
-    a->part[0] = '\0';
-    pthread_mutex_lock(&owner->output_lock);
-    owner->runner->live(owner->context, a->worker->name, MF_STDERR, text, (size_t)n);
-    pthread_mutex_unlock(&owner->output_lock);
-}
-
-static void add_errors(struct mf_peer *a, const char *bytes, size_t n)
-{
-    size_t at = strlen(a->part);
-    for (size_t i = 0; i < n; i++) {
-        if (bytes[i] == '\n' || at == MF_PEER_LINE - 1) {
-            end_line(a);
-            at = 0;
-        }
-        if (bytes[i] != '\n' && bytes[i] != '\0') {
-            a->part[at++] = bytes[i];
-            a->part[at] = '\0';
-        }
-    }
-}
-
-static void read_errors(struct mf_peer *a)
-{
-    char bytes[4096];
-    ssize_t n;
-    while ((n = read(a->child.errors, bytes, sizeof bytes)) > 0)
-        add_errors(a, bytes, (size_t)n);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        if (a->part[0])
-            end_line(a);
-        mf_loop_remove(a->worker->pool->owner->loop, &a->errors);
-        close_fd(&a->child.errors);
-    }
-}
-
-static void on_errors(struct mf_loop_watch *watch, unsigned events)
-{
-    (void)events;
-    read_errors(OF_WATCH(watch, errors));
+    mf_peer_update_watch(a);
 }
 
 /* --- Beginning --------------------------------------------------------------------------------------------------- */
 
-static enum mf_err watch_all(struct mf_peer *a, struct mf_loop *loop)
+/* A fork of this process has the pool's init already. */
+static enum mf_err send_init(struct mf_peer *a)
 {
-    a->socket = (struct mf_loop_watch){.fd = mf_link_fd(a->link), .events = MF_LOOP_READ, .ready = on_socket};
-    a->death = (struct mf_loop_watch){.fd = a->child.pidfd, .events = MF_LOOP_READ, .ready = on_death};
-    a->errors = (struct mf_loop_watch){.fd = a->child.errors, .events = MF_LOOP_READ, .ready = on_errors};
-    enum mf_err e = mf_loop_add(loop, &a->socket);
-    if (e == MF_OK && a->child.pidfd >= 0)
-        e = mf_loop_add(loop, &a->death);
-    if (e == MF_OK && a->child.errors >= 0)
-        e = mf_loop_add(loop, &a->errors);
-    return e;
+    const struct mf_pool *pool = a->pool;
+    unsigned char head[MF_MSG_INIT_HEAD];
+    const struct mf_msg_init init = {
+        .workers = a->host ? (uint32_t)a->nlanes : 0,
+        .processes = a->host && a->host->isolate,
+        .grace = pool->grace,
+        .patience = a->host ? MF_PEER_PATIENCE * pool->heartbeat : 0,
+    };
+    mf_msg_pack_init_head(head, &init);
+    const struct mf_msg_part parts[] = {{head, sizeof head},
+                                        {pool->init ? pool->init->data : NULL, pool->init ? pool->init->len : 0}};
+    return mf_link_queue(a->link, MF_MSG_INIT, 0, parts, 2);
 }
 
-/* A fork of this process has the pool's init already. */
 enum mf_err mf_peer_greet(struct mf_peer *a, struct mf_fault *fault)
 {
-    struct mf_pool *pool = a->worker->pool;
-    const struct mf_msg_part init = {pool->init ? pool->init->data : NULL, pool->init ? pool->init->len : 0};
+    struct mf_pool *pool = a->pool;
     enum mf_err e = MF_OK;
     a->greeted = true;
-    a->worker->deadline = MF_SYS_NEVER;
     pool->starting--;
     pool->births = 0;
-    mf_worker_move(a->worker, MF_WORKER_STARTING, MF_WORKER_IDLE);
+    for (int i = 0; i < a->nlanes; i++) {
+        a->lanes[i]->deadline = MF_SYS_NEVER;
+        mf_worker_move(a->lanes[i], MF_WORKER_STARTING, MF_WORKER_IDLE);
+    }
     if (!a->child.twin)
-        e = mf_link_queue(a->link, MF_MSG_INIT, 0, &init, 1);
-    for (size_t i = 0; e == MF_OK && i < a->worker->setups; i++)
+        e = send_init(a);
+    size_t setups = a->lanes[0]->setups;
+    for (size_t i = 0; e == MF_OK && i < setups; i++)
         e = mf_peer_send_setup(a, &pool->setups[i]);
     if (e == MF_ELIMIT)
-        mf_fault_set(fault, e, "more than %d calls of everywhere", MF_PEER_FLIGHTS);
+        mf_fault_set(fault, e, "more than %u calls of everywhere", a->cap);
     return e;
 }
 
-void mf_peer_forget(struct mf_peer *a)
+static struct mf_peer *make(struct mf_pool *pool)
 {
-    if (a->link)
-        close(mf_link_fd(a->link));
-    close_fd(&a->child.pidfd);
-    close_fd(&a->child.errors);
+    struct mf_peer *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->pool = pool;
+    a->child = (struct mf_launch_child){.pid = -1, .pidfd = -1, .socket = -1, .errors = -1};
+    a->heard = mf_sys_now();
+    return a;
+}
+
+/* One that has no lane, or none any more. */
+static void unmake(struct mf_peer *a)
+{
+    free(a->flights);
+    free(a->lanes);
+    free(a);
+}
+
+static bool has_slot(struct mf_pool *pool, int index)
+{
+    if (index <= pool->size)
+        return true;
+    struct mf_worker **workers = realloc(pool->workers, (size_t)index * sizeof(struct mf_worker *));
+    if (!workers)
+        return false;
+    for (pool->workers = workers; pool->size < index; pool->size++)
+        workers[pool->size] = NULL;
+    return true;
+}
+
+static unsigned flights_for(int lanes)
+{
+    return (unsigned)(lanes < 16 ? lanes : 16) * MF_PEER_FLIGHTS;
+}
+
+/* Before it has any flight. */
+enum mf_err mf_peer_widen(struct mf_peer *a, int lanes, int index)
+{
+    unsigned cap = flights_for(lanes);
+    struct mf_flight *flights = calloc(cap, sizeof *flights);
+    struct mf_worker **more = realloc(a->lanes, (size_t)lanes * sizeof(struct mf_worker *));
+    if (more)
+        a->lanes = more;
+    if (!flights || !more) {
+        free(flights);
+        return MF_ENOMEM;
+    }
+    free(a->flights);
+    a->flights = flights;
+    a->cap = cap;
+    for (; a->nlanes < lanes; index++) {
+        if (index <= a->pool->size && a->pool->workers[index - 1])
+            continue;
+        struct mf_worker *w = has_slot(a->pool, index) ? mf_pool_add_worker(a->pool, index) : NULL;
+        if (!w)
+            return MF_ENOMEM;
+        w->instance = a;
+        a->lanes[a->nlanes++] = w;
+        a->unjoined++;
+    }
+    return MF_OK;
+}
+
+/* The link over the stream, which is taken over, and the wait for its greeting. */
+static void attach(struct mf_peer *a, struct mf_stream_end *stream, struct mf_fault *fault)
+{
+    struct mf_pool *pool = a->pool;
+    pool->starting++;
+    a->link = stream ? mf_link_new(stream, mf_peer_received, a, fault) : NULL;
+    struct mf_loop *loop = a->link ? mf_owner_loop(pool->owner, fault) : NULL;
+    if (!loop || mf_peer_watch(a, loop) != MF_OK) {
+        mf_peer_end(a, "could not be watched: out of memory");
+    } else if (a->child.twin) {
+        if (mf_peer_greet(a, fault) != MF_OK)
+            mf_peer_end(a, fault->text);
+    } else {
+        mf_link_limit(a->link, MF_MSG_MAX_HELLO);
+        a->lanes[0]->deadline = mf_sys_now() + HELLO_NS;
+        mf_owner_alarm(pool->owner, a->lanes[0]->deadline);
+    }
 }
 
 enum mf_err mf_peer_start(struct mf_pool *pool, int index, mf_peer_launch *launch, struct mf_fault *fault)
 {
-    struct mf_peer *a = calloc(1, sizeof *a);
-    struct mf_worker *w = a ? mf_pool_add_worker(pool, index) : NULL;
-    if (!w) {
-        free(a);
+    struct mf_peer *a = make(pool);
+    if (!a || mf_peer_widen(a, 1, index) != MF_OK) {
+        if (a)
+            unmake(a);
         return mf_fault_set(fault, MF_ENOMEM, "out of memory while starting worker %d", index);
     }
-    a->worker = w;
-    w->instance = a;
     enum mf_err e = launch(pool, index, &a->child, fault);
     if (e != MF_OK) {
-        mf_pool_drop_worker(w);
-        mf_pool_free_worker(w);
-        free(a);
+        mf_pool_drop_worker(a->lanes[0]);
+        mf_pool_free_worker(a->lanes[0]);
+        unmake(a);
         return e;
     }
-    pool->starting++;
-    struct mf_stream_end *stream = mf_stream_fd_new(a->child.socket, fault);
-    a->link = stream ? mf_link_new(stream, mf_peer_received, a, fault) : NULL;
-    struct mf_loop *loop = a->link ? mf_owner_loop(pool->owner, fault) : NULL;
-    if (!loop || watch_all(a, loop) != MF_OK) {
-        mf_peer_end(a, "could not be watched: out of memory");
-        return MF_OK; /* buried, and counted as a birth that failed */
+    snprintf(a->name, sizeof a->name, "worker %s", a->lanes[0]->name);
+    attach(a, mf_stream_fd_new(a->child.socket, fault), fault);
+    return MF_OK; /* buried, and counted as a birth that failed, if something was wrong */
+}
+
+enum mf_err mf_peer_attach(struct mf_pool *pool, struct mf_host *host, struct mf_stream_remote *remote,
+                           struct mf_fault *fault)
+{
+    struct mf_peer *a = make(pool);
+    if (!a || mf_peer_widen(a, 1, host->first ? host->first : pool->size + 1) != MF_OK) {
+        if (a)
+            unmake(a);
+        remote->end.table->close(&remote->end);
+        return mf_fault_set(fault, MF_ENOMEM, "out of memory while starting host %s", host->name);
     }
-    if (a->child.twin) {
-        if (mf_peer_greet(a, fault) != MF_OK)
-            mf_peer_end(a, fault->text);
-        return MF_OK;
-    }
-    mf_link_limit(a->link, MF_MSG_MAX_HELLO);
-    w->deadline = mf_sys_now() + HELLO_NS;
-    mf_owner_alarm(pool->owner, w->deadline);
+    host->first = a->lanes[0]->index;
+    a->host = host;
+    a->remote = remote;
+    snprintf(a->name, sizeof a->name, "host %s", host->name);
+    attach(a, &remote->end, fault);
     return MF_OK;
+}
+
+void mf_peer_leave_lane(struct mf_worker *lane)
+{
+    struct mf_peer *a = mf_peer_of(lane);
+    lane->instance = NULL;
+    if (--a->unjoined > 0)
+        return;
+    mf_codes_forget_all(&a->known);
+    unmake(a);
 }

@@ -1,4 +1,5 @@
-/* One agent as its master sees it: its link, its process, the tasks it has, and its end.
+/* One agent as its master sees it: its link, its process, the tasks it has, and its end. An agent has one lane for each of
+ * its workers: a worker's record of the pool, for what runs there as far as the master knows.
  *
  * Everything belongs to the owner's lock; links and descriptors to whoever turns the owner's loop, which is under that
  * lock too. */
@@ -10,29 +11,40 @@
 #include <stdint.h>
 
 #include "codes.h"
+#include "host.h"
 #include "launch_spawn.h"
 #include "link.h"
 #include "loop.h"
 #include "pool.h"
+#include "stream_remote.h"
 
-#define MF_PEER_FLIGHTS 64  /* tasks sent to an agent and not answered */
-#define MF_PEER_LINE    160 /* bytes of a line that it has written to its stderr */
+#define MF_PEER_FLIGHTS  64  /* tasks sent to an agent and not answered, for each of its lanes */
+#define MF_PEER_LINE     160 /* bytes of a line that it has written to its stderr */
+#define MF_PEER_NAME     96
+
+#define MF_PEER_PATIENCE 12 /* heartbeats: a node that hears nothing of its master for so many ends by itself */
 
 struct mf_flight {
     uint64_t id;
     struct mf_future *future; /* a reference; NULL when nobody wants the result */
+    struct mf_worker *lane;   /* where it runs as far as is known; NULL: it has not been started */
     bool recalled;            /* asked back, because another agent has nothing to do */
     bool setup;               /* no future's: what everywhere asked of workers that start later */
     bool gone;                /* given back; its place in the ring is passed over */
 };
 
 struct mf_peer {
-    struct mf_worker *worker;
-    struct mf_launch_child child;
+    struct mf_pool *pool;
+    struct mf_worker **lanes; /* at least one while it is alive */
+    int nlanes, unjoined;
+    char name[MF_PEER_NAME];         /* for messages: "worker processes/1", "host a" */
+    struct mf_launch_child child;    /* its process, if it is on this machine */
+    struct mf_stream_remote *remote; /* else the stream of the link; NULL: child is meant */
+    struct mf_host *host;            /* of a cluster; else NULL */
     struct mf_loop_watch socket, death, errors;
     struct mf_link *link;
-    struct mf_flight flights[MF_PEER_FLIGHTS]; /* a ring */
-    unsigned first, n;
+    struct mf_flight *flights; /* a ring of cap */
+    unsigned first, n, cap;
     bool greeted;
     bool dying;              /* it was sent a signal that ends it, or has said BYE */
     char bye[MF_PEER_LINE];  /* why it said it ends */
@@ -52,7 +64,15 @@ static inline struct mf_peer *mf_peer_of(const struct mf_worker *w)
 /* The i-th flight, from 0; i < peer->n. */
 static inline struct mf_flight *mf_peer_flight(struct mf_peer *peer, unsigned i)
 {
-    return &peer->flights[(peer->first + i) % MF_PEER_FLIGHTS];
+    return &peer->flights[(peer->first + i) % peer->cap];
+}
+
+/* The agent whose first lane stands in slot i (from 0) of the pool: so each agent is met once in a loop over the slots.
+ * NULL: there is none. */
+static inline struct mf_peer *mf_peer_at(const struct mf_pool *pool, int i)
+{
+    struct mf_peer *peer = pool->workers[i] ? mf_peer_of(pool->workers[i]) : NULL;
+    return peer && peer->nlanes > 0 && peer->lanes[0] == pool->workers[i] ? peer : NULL;
 }
 
 /* Makes an agent exist for that slot. On success the child's descriptors are the peer's. */
@@ -68,20 +88,35 @@ void mf_peer_forget(struct mf_peer *peer);
 /* The agent is there and speaks our language: sends it what it needs first. MF_ENOMEM, MF_ELIMIT with words. */
 enum mf_err mf_peer_greet(struct mf_peer *peer, struct mf_fault *fault);
 
+/* The same for a host's agent, whose stream is remote (taken over in any case). It gets a lane for each of its workers when
+ * it has greeted. MF_ENOMEM and a fault; other troubles are told as an agent's end. */
+enum mf_err mf_peer_attach(struct mf_pool *pool, struct mf_host *host, struct mf_stream_remote *remote,
+                           struct mf_fault *fault);
+
+/* For the backend's join: the lane is over; the last one takes the peer along. Lock not held. */
+void mf_peer_leave_lane(struct mf_worker *lane);
+
 /* The flight of that task that is not over, or NULL. */
 struct mf_flight *mf_peer_find(struct mf_peer *peer, uint64_t id);
 
-/* The first flight's future is what the agent works on now: RUNNING. The worker must be IDLE. */
-void mf_peer_start_first(struct mf_peer *peer);
+/* The oldest flights, as many as the agent has lanes, are what it works on now: their futures are RUNNING. */
+void mf_peer_start_ready(struct mf_peer *peer);
+
+/* Could the flight have been started: is it among the oldest ones? */
+bool mf_peer_can_run(struct mf_peer *peer, const struct mf_flight *flight);
 
 /* The flight is over; it need not be the first. */
 void mf_peer_land(struct mf_peer *peer, struct mf_flight *flight);
 
 /* Queues the frames that the task of f needs; mf_peer_flush writes them. MF_ENOMEM, MF_ECLOSED. */
 enum mf_err mf_peer_send(struct mf_peer *peer, const struct mf_future *f);
-/* The same for a setup, which gets a flight of its own. MF_ELIMIT when there are too many. */
+/* The same for a setup, which gets a flight of its own, for workers that start later. MF_ELIMIT when there are too many. */
 enum mf_err mf_peer_send_setup(struct mf_peer *peer, const struct mf_setup *setup);
 void mf_peer_flush(struct mf_peer *peer);
+
+/* Gives the agent that many lanes, in free slots from index (from 1) on; the pool grows if need be. Lanes that it has
+ * stay. MF_ENOMEM. */
+enum mf_err mf_peer_widen(struct mf_peer *peer, int lanes, int index);
 
 /* Ends the agent, whatever state it is in: kills what is left of its process, reads its last words, loses the task it was
  * running, gives back the others, frees the slot. why, for one that has not ended by itself ("does not answer"); NULL: how the
@@ -90,6 +125,10 @@ void mf_peer_end(struct mf_peer *peer, const char *why);
 
 /* Collects those processes of ended agents that had not ended then. */
 void mf_peer_collect(struct mf_pool *pool);
+
+/* Watches the agent's descriptors (peer_watch.c). MF_ENOMEM. */
+enum mf_err mf_peer_watch(struct mf_peer *peer, struct mf_loop *loop);
+void mf_peer_update_watch(struct mf_peer *peer); /* after the link was used */
 
 /* For the link: a frame from the agent, which is arg (peer_frames.c). */
 enum mf_err mf_peer_received(void *arg, const struct mf_link_frame *frame);

@@ -8,39 +8,86 @@
 #include "sched.h"
 #include "sys.h"
 
+/* A host may say how many workers it wants to have, or have been told. */
+static enum mf_err widen(struct mf_peer *a, const struct mf_msg_hello *hello, struct mf_fault *fault)
+{
+    struct mf_host *host = a->host;
+    if (!host->lanes)
+        host->lanes =
+            host->workers ? host->workers : (int)(hello->cores < MF_HOST_CORES ? hello->cores : MF_HOST_CORES);
+    if (host->lanes < 1)
+        host->lanes = 1;
+    if (mf_peer_widen(a, host->lanes, a->lanes[0]->index + 1) != MF_OK)
+        return mf_fault_set(fault, MF_ENOMEM, "out of memory for its workers");
+    host->state = MF_HOST_HERE;
+    host->failures = 0;
+    return MF_OK;
+}
+
 static enum mf_err on_hello(struct mf_peer *a, const struct mf_link_frame *frame, struct mf_fault *fault)
 {
     struct mf_msg_hello hello;
     enum mf_err e = mf_msg_unpack_hello(frame->body, (size_t)frame->head.length, &hello, fault);
     if (e == MF_OK)
-        e = mf_msg_check_hello(&hello, a->worker->pool->owner->runner->hello, fault);
-    if (e != MF_OK)
-        return e;
-    return mf_peer_greet(a, fault);
+        e = mf_msg_check_hello(&hello, a->pool->owner->runner->hello, fault);
+    if (e == MF_OK && a->host)
+        e = widen(a, &hello, fault);
+    return e == MF_OK ? mf_peer_greet(a, fault) : e;
 }
 
-/* A task that was not started has come back. It may be the first flight by now, and its future RUNNING as far as we knew:
- * the result of the one before was on its way when it was asked for. */
+static void free_lane(struct mf_worker *lane)
+{
+    if (!lane)
+        return;
+    lane->deadline = MF_SYS_NEVER;
+    if (lane->state == MF_WORKER_BUSY)
+        mf_worker_move(lane, MF_WORKER_BUSY, MF_WORKER_IDLE);
+}
+
+/* A task that was not started has come back, or one that was cancelled is over. As far as we knew it may run by now: the
+ * result of the one before was on its way when it was asked for. */
 static void on_recalled(struct mf_peer *a, struct mf_flight *flight)
 {
-    struct mf_worker *w = a->worker;
     struct mf_future *f = flight->future;
-    bool first = flight == mf_peer_flight(a, 0);
+    struct mf_worker *lane = flight->lane;
     mf_peer_land(a, flight);
-    if (first && w->state == MF_WORKER_BUSY) {
-        mf_worker_move(w, MF_WORKER_BUSY, MF_WORKER_IDLE);
-        w->running = NULL;
-        w->deadline = MF_SYS_NEVER;
-    }
+    free_lane(lane);
+    if (lane)
+        lane->running = NULL;
     if (f)
         mf_sched_return(f);
-    if (first)
-        mf_peer_start_first(a);
+    mf_peer_start_ready(a);
+}
+
+/* A node's worker has died of its task. */
+static void on_lost(struct mf_peer *a, struct mf_worker *lane, const struct mf_msg_part *words)
+{
+    snprintf(lane->broken, sizeof lane->broken, "%.*s (%s)", (int)(words->n < 120 ? words->n : 120),
+             (const char *)words->bytes, a->name);
+    mf_sched_settle(lane, MF_OUTCOME_ERROR, NULL);
+    lane->broken[0] = '\0';
+}
+
+/* The flight is over, with that result. */
+static void conclude(struct mf_peer *a, struct mf_flight *flight, const struct mf_msg_result *result)
+{
+    struct mf_worker *lane = flight->lane;
+    bool wanted = flight->future != NULL;
+    mf_peer_land(a, flight);
+    free_lane(lane);
+    if (lane) {
+        lane->started = mf_sys_now() - result->nanoseconds;
+        if (result->outcome == MF_MSG_LOST)
+            on_lost(a, lane, &result->bytes);
+        else
+            mf_sched_settle(lane, (enum mf_outcome)result->outcome,
+                            wanted ? mf_blob_new(result->bytes.bytes, result->bytes.n) : NULL);
+    }
+    mf_peer_start_ready(a);
 }
 
 static enum mf_err on_result(struct mf_peer *a, const struct mf_link_frame *frame)
 {
-    struct mf_worker *w = a->worker;
     struct mf_flight *flight = mf_peer_find(a, frame->head.id);
     struct mf_msg_result result;
     if (!flight || mf_msg_unpack_result(frame->body, (size_t)frame->head.length, &result, NULL) != MF_OK)
@@ -49,20 +96,14 @@ static enum mf_err on_result(struct mf_peer *a, const struct mf_link_frame *fram
         on_recalled(a, flight);
         return MF_OK;
     }
-    if (flight != mf_peer_flight(a, 0) || result.outcome > MF_OUTCOME_ERROR)
+    bool lost = result.outcome == MF_MSG_LOST && a->host;
+    if (!mf_peer_can_run(a, flight) || (flight->future && !flight->lane) ||
+        (result.outcome > MF_OUTCOME_ERROR && !lost))
         return MF_EINVAL;
-    bool wanted = flight->future != NULL;
-    if (flight->setup && result.outcome == MF_OUTCOME_ERROR)
-        snprintf(w->broken, sizeof w->broken, "worker %s could not be set up: a call of everywhere failed", w->name);
-    w->started = mf_sys_now() - result.nanoseconds;
-    w->deadline = MF_SYS_NEVER;
-    mf_peer_land(a, flight);
-    if (w->state == MF_WORKER_BUSY)
-        mf_worker_move(w, MF_WORKER_BUSY, MF_WORKER_IDLE);
-    mf_sched_settle(w, (enum mf_outcome)result.outcome,
-                    wanted ? mf_blob_new(result.bytes.bytes, result.bytes.n) : NULL);
-    if (w->state == MF_WORKER_IDLE) /* else a future that waited for this one was sent meanwhile, and started */
-        mf_peer_start_first(a);
+    if (flight->setup && result.outcome != MF_OUTCOME_VALUE)
+        snprintf(a->lanes[0]->broken, sizeof a->lanes[0]->broken, "%s could not be set up: a call of everywhere failed",
+                 a->name);
+    conclude(a, flight, &result);
     return MF_OK;
 }
 
@@ -73,7 +114,8 @@ static enum mf_err on_output(struct mf_peer *a, const struct mf_link_frame *fram
     if (!flight || mf_msg_unpack_output(frame->body, (size_t)frame->head.length, &output, NULL) != MF_OK)
         return MF_EINVAL;
     if (flight->future)
-        mf_pool_print(a->worker, flight->future, (enum mf_stream)output.stream, output.bytes.bytes, output.bytes.n);
+        mf_pool_print(flight->lane ? flight->lane : a->lanes[0], flight->future, (enum mf_stream)output.stream,
+                      output.bytes.bytes, output.bytes.n);
     return MF_OK;
 }
 
@@ -92,12 +134,15 @@ static enum mf_err on_progress(struct mf_peer *a, const struct mf_link_frame *fr
 
 static enum mf_err on_fetch(struct mf_peer *a, const struct mf_link_frame *frame)
 {
+    struct mf_owner *owner = a->pool->owner;
     struct mf_buf module = {0};
     char name[256];
     if (frame->head.length >= sizeof name)
         return MF_EINVAL;
     snprintf(name, sizeof name, "%.*s", (int)frame->head.length, (const char *)frame->body);
-    mf_modules_find(a->worker->pool->module_path, name, &module);
+    if (owner->hooks)
+        return owner->hooks->forward(owner, a, frame->head.id, name);
+    mf_modules_find(a->pool->module_path, name, &module);
     const struct mf_msg_part part = {module.data, module.len};
     enum mf_err e = mf_link_queue(a->link, MF_MSG_MODULE, frame->head.id, &part, 1);
     mf_buf_release(&module);

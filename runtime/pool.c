@@ -103,6 +103,10 @@ static void emit_live(struct mf_worker *w, enum mf_stream stream, const void *by
 void mf_pool_print(struct mf_worker *w, struct mf_future *f, enum mf_stream stream, const void *bytes, size_t n)
 {
     struct mf_owner *owner = w->pool->owner;
+    if (owner->hooks) {
+        owner->hooks->output(owner, f, stream, bytes, n);
+        return;
+    }
     if (f->output == MF_OUTPUT_RELAY)
         mf_future_print(f, stream, bytes, n);
     if (f->output != MF_OUTPUT_LIVE)
@@ -114,7 +118,10 @@ void mf_pool_print(struct mf_worker *w, struct mf_future *f, enum mf_stream stre
 
 void mf_pool_progress(struct mf_future *f, double fraction, const char *text)
 {
-    struct mf_future_extra *extra = mf_future_extra_get(f);
+    struct mf_owner *owner = f->pool->owner;
+    struct mf_future_extra *extra = owner->hooks ? NULL : mf_future_extra_get(f);
+    if (owner->hooks)
+        owner->hooks->progress(owner, f, fraction, text);
     if (!extra)
         return;
     extra->progress = fraction;
@@ -137,6 +144,15 @@ static void port_progress(struct mf_port *port, double fraction, const char *tex
     if (w->running)
         mf_pool_progress(w->running, fraction, text);
     pthread_mutex_unlock(&w->pool->owner->lock);
+}
+
+static struct mf_blob *port_fetch(struct mf_port *port, const char *name)
+{
+    struct mf_owner *owner = port_owner(port)->pool->owner;
+    pthread_mutex_lock(&owner->lock);
+    struct mf_blob *module = owner->hooks->fetch(owner, name);
+    pthread_mutex_unlock(&owner->lock);
+    return module;
 }
 
 /* Futures pinned to a slot wait among the homeless until the slot has a worker. */
@@ -163,6 +179,8 @@ struct mf_worker *mf_pool_add_worker(struct mf_pool *pool, int index)
     mf_list_init(&w->link);
     mf_list_init(&w->pinned);
     w->port = (struct mf_port){.emit = port_emit, .progress = port_progress};
+    if (pool->owner->hooks)
+        w->port.fetch = port_fetch;
     w->pool = pool;
     w->index = index;
     w->deadline = MF_SYS_NEVER;

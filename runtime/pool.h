@@ -97,6 +97,7 @@ struct mf_pool {
     uint64_t heartbeat; /* nanoseconds between two looks at agents that work */
     size_t queue_bytes;
     int held;     /* maps at work: workers that are made for the moment stay */
+    bool quiet;   /* whoever queues now looks at the queue itself: no worker need be woken */
     bool fresh;   /* the owner is making the task that is about to be queued: memory is as the task wants it */
     bool retired; /* no new tasks: workers leave when there is nothing to do */
     bool closing;

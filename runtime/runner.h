@@ -56,6 +56,7 @@ struct mf_worker_info {
     const char *name;           /* "threads/2"; alive as long as the worker */
     const struct mf_blob *init; /* what the pool was opened with, or NULL */
     bool process;               /* the worker is a process of its own: ending it ends nothing else */
+    bool fetches;               /* its tasks' ports can fetch modules */
 };
 
 struct mf_msg_hello;

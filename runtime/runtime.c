@@ -82,16 +82,22 @@ void mf_runtime_release(struct mf_pool *pool)
     atomic_store(&pool->owner->untidy, true);
 }
 
+enum mf_err mf_runtime_setup_locked(struct mf_pool *pool, struct mf_blob *code, struct mf_blob *args)
+{
+    struct mf_setup *setups = realloc(pool->setups, (pool->nsetups + 1) * sizeof *setups);
+    if (!setups)
+        return MF_ENOMEM;
+    setups[pool->nsetups++] = (struct mf_setup){.code = code, .args = args};
+    pool->setups = setups;
+    if (pool->backend->remember)
+        pool->backend->remember(pool, &setups[pool->nsetups - 1]);
+    return MF_OK;
+}
+
 enum mf_err mf_runtime_setup(struct mf_pool *pool, struct mf_blob *code, struct mf_blob *args)
 {
-    enum mf_err e = MF_ENOMEM;
     pthread_mutex_lock(&pool->owner->lock);
-    struct mf_setup *setups = realloc(pool->setups, (pool->nsetups + 1) * sizeof *setups);
-    if (setups) {
-        setups[pool->nsetups++] = (struct mf_setup){.code = code, .args = args};
-        pool->setups = setups;
-        e = MF_OK;
-    }
+    enum mf_err e = mf_runtime_setup_locked(pool, code, args);
     pthread_mutex_unlock(&pool->owner->lock);
     return e;
 }
@@ -346,6 +352,22 @@ static void admit(struct mf_pool *pool, struct mf_future *f)
     if (!f->lazy)
         mf_sched_begin(f);
     turn(pool->owner);
+}
+
+struct mf_future *mf_runtime_admit(struct mf_pool *pool, const struct mf_future_spec *spec, bool quiet,
+                                   struct mf_fault *fault)
+{
+    struct mf_future *f = make(pool, spec, fault);
+    if (!f)
+        return NULL;
+    f->pool = pool;
+    f->id = ++pool->owner->next_id;
+    mf_pool_ref(pool);
+    mf_list_insert(&pool->created, &mf_future_ref(f)->link);
+    pool->quiet = quiet;
+    mf_sched_begin(f);
+    pool->quiet = false;
+    return f;
 }
 
 /* Waits until a worker has been forked that has the memory which f refers to, as it is now. Lock held on entry and exit. */

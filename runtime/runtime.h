@@ -58,9 +58,15 @@ struct mf_future *mf_runtime_submit(struct mf_pool *pool, const struct mf_future
 void mf_runtime_hold(struct mf_pool *pool);
 void mf_runtime_let_go(struct mf_pool *pool);
 
+/* The same with the lock held, for an owner that never waits (node.h). quiet: the calling thread is a worker of the pool and
+ * looks for work when it returns, so nobody is woken. */
+struct mf_future *mf_runtime_admit(struct mf_pool *pool, const struct mf_future_spec *spec, bool quiet,
+                                   struct mf_fault *fault);
+
 /* Remembers a task that every worker of the pool which starts from now on runs first. References taken over on
  * success. */
 enum mf_err mf_runtime_setup(struct mf_pool *pool, struct mf_blob *code, struct mf_blob *args);
+enum mf_err mf_runtime_setup_locked(struct mf_pool *pool, struct mf_blob *code, struct mf_blob *args);
 
 /* Cancels everything in the pool, waits for its workers (at most twice the grace time) and joins them. The handle stays
  * valid; submit then says MF_ECLOSED. Idempotent. */

@@ -47,7 +47,7 @@ static void put(struct mf_future *f, enum mf_future_state from)
     mf_future_move(f, from, MF_FUTURE_QUEUED);
     mf_queue_count_in(&pool->queue, f);
     struct mf_fault fault;
-    if (pool->backend->feed(pool, &fault) != MF_OK)
+    if (!pool->quiet && pool->backend->feed(pool, &fault) != MF_OK)
         mf_sched_lose_all(pool, fault.text);
 }
 

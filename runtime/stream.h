@@ -33,6 +33,9 @@ struct mf_stream_table {
      * whatever the descriptor says. NULL stands for MF_LOOP_READ, and MF_LOOP_WRITE if writing. */
     unsigned (*wants)(const struct mf_stream_end *s, bool writing);
 
+    /* Another descriptor to watch for writing, where that is not fd; NULL: there is none. */
+    int (*out_fd)(const struct mf_stream_end *s);
+
     /* Why the stream ended, in words: "closed by the peer", "Connection reset by peer". Never NULL. */
     const char *(*last_error)(const struct mf_stream_end *s);
 
@@ -52,5 +55,9 @@ struct mf_stream_end {
  * success and makes it non-blocking and close-on-exec. NULL and a fault when memory is out or fd is no such thing; fd is
  * still the caller's then. */
 struct mf_stream_end *mf_stream_fd_new(int fd, struct mf_fault *fault);
+
+/* The same over two descriptors, one to read and one to write; takes over both on success. It never passes descriptors,
+ * whatever they are: who is at the other end of standard streams is not known. */
+struct mf_stream_end *mf_stream_pair_new(int in, int out, struct mf_fault *fault);
 
 #endif

@@ -37,7 +37,7 @@ static bool run_setup(struct mf_worker *w, const struct mf_setup *setup)
 bool mf_worker_open(struct mf_worker *w, struct mf_fault *fault)
 {
     struct mf_owner *owner = w->pool->owner;
-    struct mf_worker_info info = {.name = w->name, .init = w->pool->init};
+    struct mf_worker_info info = {.name = w->name, .init = w->pool->init, .fetches = w->port.fetch != NULL};
     w->instance = owner->runner->open(&info, fault);
     if (!w->instance)
         return false;

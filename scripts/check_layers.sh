@@ -24,6 +24,7 @@ fleet
 agent
 backend
 runtime
+node
 '
 
 # Lines "FILE INCLUDE" for every include of the files given, <system> ones with their brackets.

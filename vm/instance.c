@@ -213,7 +213,7 @@ static int make(lua_State *L)
     lua_settop(L, 0);
     mf_instance_bind(L, m->instance);
     mf_state_open_worker(L, mf_instance_replace_library, m->instance);
-    if (m->info->process)
+    if (m->info->fetches)
         add_searcher(L, m->instance);
     mf_instance_apply_init(L, m->info->init);
     lua_gc(L, LUA_GCGEN, 0, 0);

@@ -324,8 +324,9 @@ int main(int argc, char *argv[])
 {
     struct options o = {0};
     struct mf_interp *interp;
-    if (argc == 3 && strcmp(argv[1], "--agent") == 0) /* started by a master, not by a person */
-        return mf_serve(argv[2]);
+    bool stdio = argc == 4 && strcmp(argv[3], "--stdio") == 0;
+    if ((argc == 3 || stdio) && strcmp(argv[1], "--agent") == 0) /* started by a master, not by a person */
+        return mf_serve(argv[2], stdio);
     if (!read_options(&o, argc, argv))
         return EXIT_FAILURE;
     if (o.help) {

@@ -81,10 +81,11 @@ MF_API void mf_interrupt(void);
 /* What the last call that did not return MF_RUN_OK had to say, with a traceback where there is one; else "". */
 MF_API const char *mf_error(const struct mf_interp *interp);
 
-/* Serves as a worker process for the master at the other end of descriptor 3, until it says so or is gone. name is the
- * worker's. Returns the process's exit status. For a program that may be started as its own worker: call it first when
- * argv[1] is "--agent", with argv[2]. */
-MF_API int mf_serve(const char *name);
+/* Serves as a worker process, or as the workers of a node, for the master at the other end of descriptor 3, or of the
+ * standard streams (stdio), until it says so or is gone. name is the worker's. Returns the process's exit status. For a
+ * program that may be started as its own worker: call it first when argv[1] is "--agent", with argv[2], and stdio if
+ * argv[3] is "--stdio". */
+MF_API int mf_serve(const char *name, bool stdio);
 
 /* One line that names Moonfleet's version and Lua's. Constant; any thread. */
 MF_API const char *mf_version(void);

@@ -1,13 +1,39 @@
 /* A worker process's way in: the agent of the runtime, with the interpreter of this library. */
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-#include "../runtime/agent.h"
 #include "../runtime/launch_spawn.h"
+#include "../runtime/node.h"
 #include "moonfleet.h"
 #include "run.h"
 
-int mf_serve(const char *name)
+#define ABOVE 10 /* descriptors that the link is moved to lie above this one */
+
+/* Moves the standard streams out of reach of what tasks print and read: stdin is empty then, and stdout is stderr. */
+static bool take_stdio(int *in, int *out)
 {
-    const struct mf_agent_options options = {.runner = &mf_run_runner, .hello = *mf_run_runner.hello, .name = name};
-    return mf_agent_serve(MF_LAUNCH_FD, &options);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    *in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, ABOVE);
+    *out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, ABOVE);
+    bool ok = null >= 0 && *in >= 0 && *out >= 0 && dup2(null, STDIN_FILENO) == STDIN_FILENO &&
+              dup2(STDERR_FILENO, STDOUT_FILENO) == STDOUT_FILENO;
+    if (null > STDERR_FILENO)
+        close(null);
+    return ok;
+}
+
+int mf_serve(const char *name, bool stdio)
+{
+    const struct mf_node_options options = {.runner = &mf_run_runner, .name = name};
+    int in = MF_LAUNCH_FD, out = MF_LAUNCH_FD;
+    if (stdio && !take_stdio(&in, &out)) {
+        fprintf(stderr, "moonfleet agent: cannot use its standard streams\n");
+        return EXIT_FAILURE;
+    }
+    if (getpgrp() != getpid())
+        setpgid(0, 0); /* so that it can end what its tasks have started */
+    return mf_node_serve(in, out, &options);
 }

@@ -1,0 +1,401 @@
+/* Design note: a master of its own pool and an agent of its master at the same time, under one lock and with one loop. The
+ * main thread turns the loop; results leave from whatever thread a future ends on, through the owner's hooks.
+ *
+ * At most as many tasks are in the pool as it has workers, and none is put there while anything waits to be written. So
+ * the master knows which of the tasks that it has sent can have been started: the oldest ones, as many as there are
+ * workers. Those behind them stand in a queue here, and can be called back. */
+#include "node.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent_link.h"
+#include "log.h"
+#include "peer.h"
+#include "runtime.h"
+#include "sched.h"
+#include "sys.h"
+
+#define SPIN_NS 50000             /* polling for the next task before sleeping */
+#define BACKLOG ((size_t)4 << 20) /* bytes of output that may wait for the master before tasks wait too */
+
+/* A module that was asked for. */
+struct request {
+    struct mf_list link;
+    uint64_t id;
+    bool answered;
+    struct mf_blob *module; /* the answer, for a thread that waits */
+    void *peer;             /* or the agent that asked, and its number for it */
+    uint64_t peer_id;
+};
+
+/* A task in the pool. */
+struct begun {
+    struct mf_list link;
+    struct mf_agent_job *job;
+    struct mf_future *future; /* a reference */
+};
+
+struct node {
+    struct mf_agent_link *master;
+    struct mf_pool *pool;
+    struct mf_list begun;
+    uint32_t nbegun;
+    pthread_cond_t drained; /* nothing waits to be written, or a module has come */
+    struct mf_list requests;
+    uint64_t last_request;
+};
+
+static struct node *node_of(struct mf_owner *owner)
+{
+    const struct mf_agent_link *master = owner->context;
+    return master->worker;
+}
+
+/* --- From the queue into the pool ----------------------------------------------------------------------------------- */
+
+/* The dependencies of a job as resolved futures; false when memory is out. */
+static bool make_deps(const struct mf_msg_task *t, struct mf_future **deps)
+{
+    struct mf_msg_part rest = t->deps, dep;
+    for (uint32_t i = 0; i < t->ndeps && mf_msg_next_dep(&rest, &dep); i++) {
+        deps[i] = mf_future_resolved(true, NULL);
+        if (!deps[i] || !(deps[i]->result = mf_blob_new(dep.bytes, dep.n)))
+            return false;
+    }
+    return true;
+}
+
+static void lose_job(struct node *n, struct mf_agent_job *j, const char *text)
+{
+    mf_agent_link_result(n->master, j->id, MF_MSG_LOST, 0,
+                         (struct mf_msg_part){(const unsigned char *)text, strlen(text)});
+    mf_agent_job_free(j);
+}
+
+static struct mf_future *make_future(struct node *n, const struct mf_agent_job *j, bool quiet, struct mf_fault *fault)
+{
+    const struct mf_msg_task *t = &j->task;
+    struct mf_future **deps = calloc(t->ndeps ? t->ndeps : 1, sizeof(struct mf_future *));
+    struct mf_blob *args = mf_blob_new(t->args.bytes, t->args.n);
+    struct mf_future *f = NULL;
+    mf_fault_set(fault, MF_ENOMEM, "out of memory while starting the task");
+    if (deps && args && make_deps(t, deps)) {
+        struct mf_future_spec spec = {.code = mf_blob_ref(j->code),
+                                      .args = mf_blob_ref(args),
+                                      .deps = deps,
+                                      .ndeps = t->ndeps,
+                                      .worker = (int)t->worker,
+                                      .setup = t->setup,
+                                      .seed = t->seed,
+                                      .stream = t->stream};
+        f = mf_runtime_admit(n->pool, &spec, quiet, fault);
+    }
+    for (uint32_t i = 0; deps && i < t->ndeps; i++)
+        mf_future_unref(deps[i]);
+    free(deps);
+    mf_blob_unref(args);
+    return f;
+}
+
+/* The hook for its end may be called before the future is known here. */
+static void begin(struct node *n, struct mf_agent_job *j, bool quiet)
+{
+    struct mf_fault fault;
+    struct begun *b = calloc(1, sizeof *b);
+    struct mf_future *f = b ? make_future(n, j, quiet, &fault) : NULL;
+    if (!f || mf_future_final(f)) {
+        lose_job(n, j, !b ? "out of memory" : !f ? fault.text : f->extra ? f->extra->fault : "could not be started");
+        mf_future_unref(f);
+        free(b);
+        return;
+    }
+    b->job = j;
+    b->future = f;
+    mf_list_insert(&n->begun, &b->link);
+    n->nbegun++;
+}
+
+/* A setup for all workers that start later: it is remembered, and there is nothing to wait for. */
+static void remember_setup(struct node *n, struct mf_agent_job *j)
+{
+    struct mf_blob *args = mf_blob_new(j->task.args.bytes, j->task.args.n);
+    if (!args || mf_runtime_setup_locked(n->pool, mf_blob_ref(j->code), args) != MF_OK) {
+        lose_job(n, j, "out of memory while remembering a call of everywhere");
+        return;
+    }
+    mf_agent_link_result(n->master, j->id, MF_OUTCOME_VALUE, 0, (struct mf_msg_part){NULL, 0});
+    mf_agent_job_free(j);
+}
+
+/* What begins first begins quietly, if so wished (mf_runtime_admit). */
+static void fill(struct node *n, bool quiet)
+{
+    while (n->nbegun < (uint32_t)n->pool->size && mf_link_pending(n->master->link) == 0) {
+        struct mf_agent_job *j = mf_agent_link_next(n->master);
+        if (!j)
+            return;
+        if (j->task.setup && j->task.worker == 0) {
+            remember_setup(n, j);
+        } else if (j->task.worker > (uint32_t)n->pool->size) {
+            lose_job(n, j, "there is no such worker on the node");
+        } else {
+            begin(n, j, quiet && j->task.worker == 0);
+            quiet = false;
+        }
+    }
+}
+
+/* --- What the master asks for --------------------------------------------------------------------------------------- */
+
+static void on_arrived(struct mf_agent_link *master)
+{
+    fill(master->worker, false);
+}
+
+static void on_cancel(struct mf_agent_link *master, uint64_t id)
+{
+    struct node *n = master->worker;
+    for (struct mf_list *l = n->begun.next; l != &n->begun; l = l->next) {
+        struct begun *b = MF_LIST_ENTRY(l, struct begun, link);
+        if (b->job->id == id) {
+            mf_sched_cancel(b->future); /* its end is told by the hook, which frees b */
+            fill(n, false);
+            return;
+        }
+    }
+}
+
+static struct request *find_request(struct node *n, uint64_t id)
+{
+    for (struct mf_list *l = n->requests.next; l != &n->requests; l = l->next)
+        if (MF_LIST_ENTRY(l, struct request, link)->id == id)
+            return MF_LIST_ENTRY(l, struct request, link);
+    return NULL;
+}
+
+/* The agent that asked may have died since. */
+static void answer_peer(struct node *n, const struct request *r, const struct mf_link_frame *frame)
+{
+    const struct mf_msg_part part = {frame->body, (size_t)frame->head.length};
+    for (int i = 0; i < n->pool->size; i++) {
+        struct mf_worker *w = n->pool->workers[i];
+        if (!w || w->instance != r->peer || !mf_peer_of(w)->link)
+            continue;
+        mf_link_queue(mf_peer_of(w)->link, MF_MSG_MODULE, r->peer_id, &part, 1);
+        mf_peer_flush(mf_peer_of(w));
+    }
+}
+
+static enum mf_err on_module(struct mf_agent_link *master, const struct mf_link_frame *frame)
+{
+    struct node *n = master->worker;
+    struct request *r = find_request(n, frame->head.id);
+    if (!r || r->answered)
+        return MF_EINVAL;
+    if (!r->peer) {
+        r->module = mf_agent_link_own(frame);
+        r->answered = true;
+        pthread_cond_broadcast(&n->drained);
+        return MF_OK;
+    }
+    answer_peer(n, r, frame);
+    mf_list_remove(&r->link);
+    free(r);
+    return MF_OK;
+}
+
+static void on_drained(struct mf_agent_link *master)
+{
+    struct node *n = master->worker;
+    pthread_cond_broadcast(&n->drained);
+    fill(n, false);
+}
+
+static const struct mf_agent_work work = {
+    .arrived = on_arrived, .cancel = on_cancel, .module = on_module, .drained = on_drained};
+
+/* --- What becomes of the tasks -------------------------------------------------------------------------------------- */
+
+static struct begun *find_begun(struct node *n, const struct mf_future *f)
+{
+    for (struct mf_list *l = n->begun.next; l != &n->begun; l = l->next)
+        if (MF_LIST_ENTRY(l, struct begun, link)->future == f)
+            return MF_LIST_ENTRY(l, struct begun, link);
+    return NULL;
+}
+
+static void tell(struct node *n, uint64_t id, const struct mf_future *f)
+{
+    struct mf_msg_part bytes = {f->result ? f->result->data : NULL, f->result ? f->result->len : 0};
+    unsigned outcome = MF_OUTCOME_VALUE;
+    switch (mf_future_state(f)) {
+    case MF_FUTURE_DONE:
+        break;
+    case MF_FUTURE_FAILED:
+        outcome = MF_OUTCOME_ERROR;
+        break;
+    case MF_FUTURE_CANCELLED:
+        outcome = MF_MSG_RECALLED;
+        break;
+    default:
+        outcome = MF_MSG_LOST;
+        if (f->extra)
+            bytes = (struct mf_msg_part){(const unsigned char *)f->extra->fault, strlen(f->extra->fault)};
+    }
+    mf_agent_link_result(n->master, id, outcome, f->elapsed, bytes);
+}
+
+static void hook_final(struct mf_owner *owner, struct mf_future *f)
+{
+    struct node *n = node_of(owner);
+    struct begun *b = find_begun(n, f);
+    if (!b)
+        return;
+    tell(n, b->job->id, f);
+    mf_list_remove(&b->link);
+    n->nbegun--;
+    mf_agent_job_free(b->job);
+    mf_future_unref(b->future);
+    free(b);
+    if (!pthread_equal(pthread_self(), owner->thread)) /* a worker of the pool, which looks at its queue next */
+        fill(n, true);
+}
+
+static void hook_output(struct mf_owner *owner, struct mf_future *f, enum mf_stream stream, const void *bytes,
+                        size_t len)
+{
+    struct node *n = node_of(owner);
+    struct begun *b = find_begun(n, f);
+    if (b)
+        mf_agent_link_output(n->master, b->job->id, stream, bytes, len);
+    while (mf_link_pending(n->master->link) > BACKLOG && !pthread_equal(pthread_self(), owner->thread))
+        pthread_cond_wait(&n->drained, &owner->lock);
+}
+
+static void hook_progress(struct mf_owner *owner, struct mf_future *f, double fraction, const char *text)
+{
+    struct node *n = node_of(owner);
+    struct begun *b = find_begun(n, f);
+    if (b)
+        mf_agent_link_progress(n->master, b->job->id, fraction, text);
+}
+
+static struct request *ask(struct node *n, const char *name)
+{
+    struct request *r = calloc(1, sizeof *r);
+    const struct mf_msg_part part = {(const unsigned char *)name, strlen(name)};
+    if (!r)
+        return NULL;
+    r->id = ++n->last_request;
+    mf_list_insert(&n->requests, &r->link);
+    mf_agent_link_send(n->master, MF_MSG_FETCH, r->id, &part, 1);
+    return r;
+}
+
+static struct mf_blob *hook_fetch(struct mf_owner *owner, const char *name)
+{
+    struct node *n = node_of(owner);
+    struct request *r = ask(n, name);
+    if (!r)
+        return NULL;
+    while (!r->answered)
+        pthread_cond_wait(&n->drained, &owner->lock);
+    struct mf_blob *module = r->module;
+    mf_list_remove(&r->link);
+    free(r);
+    return module;
+}
+
+static enum mf_err hook_forward(struct mf_owner *owner, void *peer, uint64_t id, const char *name)
+{
+    struct request *r = ask(node_of(owner), name);
+    if (!r)
+        return MF_ENOMEM;
+    r->peer = peer;
+    r->peer_id = id;
+    return MF_OK;
+}
+
+static const struct mf_owner_hooks hooks = {.final = hook_final,
+                                            .output = hook_output,
+                                            .progress = hook_progress,
+                                            .fetch = hook_fetch,
+                                            .forward = hook_forward};
+
+/* --- Beginning and end ---------------------------------------------------------------------------------------------- */
+
+/* Lock not held. */
+static bool open_pool(struct node *n)
+{
+    const struct mf_msg_init *init = &n->master->init;
+    struct mf_fault fault = {0};
+    struct mf_pool_options options = {
+        .workers = (int)init->workers, .grace = (double)init->grace / 1e9, .init = mf_blob_ref(n->master->payload)};
+    n->pool = mf_runtime_pool(n->master->owner, init->processes ? "processes" : "threads", &options, &fault);
+    if (n->pool)
+        return true;
+    pthread_mutex_lock(&n->master->owner->lock);
+    mf_agent_link_bye(n->master, fault.text);
+    pthread_mutex_unlock(&n->master->owner->lock);
+    return false;
+}
+
+/* Until nothing is left to do. A master that is silent for too long is gone. */
+static void serve(struct node *n)
+{
+    struct mf_owner *owner = n->master->owner;
+    uint64_t patience = n->master->init.patience;
+    while (!n->master->bye || n->nbegun > 0 || !mf_list_empty(&n->master->queue)) {
+        uint64_t limit = patience ? n->master->heard + patience : MF_SYS_NEVER;
+        if (mf_sys_now() >= limit)
+            mf_agent_link_abort("nothing was heard of the master for too long");
+        mf_loop_turn(n->master->loop, limit, SPIN_NS);
+        fill(n, false);
+        if (atomic_load(&owner->untidy)) {
+            pthread_mutex_unlock(&owner->lock);
+            mf_runtime_turn(owner);
+            pthread_mutex_lock(&owner->lock);
+        }
+    }
+}
+
+/* Lock not held. */
+static void run(struct mf_agent_link *master)
+{
+    struct node n = {.master = master};
+    struct mf_owner *owner = master->owner;
+    mf_list_init(&n.begun);
+    mf_list_init(&n.requests);
+    if (mf_sys_cond_init(&n.drained) != MF_OK)
+        mf_agent_link_abort("out of memory");
+    owner->on_alarm = mf_sched_expire;
+    owner->hooks = &hooks;
+    if (!open_pool(&n))
+        return;
+    pthread_mutex_lock(&owner->lock);
+    master->worker = &n;
+    master->work = &work;
+    fill(&n, false); /* what came with INIT */
+    serve(&n);
+    pthread_mutex_unlock(&owner->lock);
+    mf_runtime_close(owner);
+    pthread_cond_destroy(&n.drained);
+}
+
+int mf_node_serve(int in, int out, const struct mf_node_options *options)
+{
+    struct mf_agent_link master;
+    mf_agent_link_open(&master, in, out, options->runner);
+    pthread_mutex_lock(&master.owner->lock);
+    mf_agent_link_greet(&master, options->runner->hello);
+    pthread_mutex_unlock(&master.owner->lock);
+    if (!master.bye && master.init.workers == 0)
+        mf_agent_run(&master, options->name, NULL);
+    else if (!master.bye)
+        run(&master);
+    mf_agent_link_close(&master);
+    return EXIT_SUCCESS;
+}

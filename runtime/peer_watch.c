@@ -1,0 +1,322 @@
+/* Design note: the death of an agent is noticed by its pidfd, or by the end of its stream, whichever comes first; what it
+ * still had to say is read before it is buried. What it worked on is lost then; the other flights go back to the front of
+ * the queue. */
+#include "peer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "owner.h"
+#include "sched.h"
+#include "sys.h"
+
+#define LAST_WORDS              100000   /* reads of a dead agent's stream, should somebody else hold it open */
+#define DYING_NS                50000000 /* a process that ends is waited for that long */
+
+#define OF_WATCH(watch, member) ((struct mf_peer *)(void *)((char *)(watch)-offsetof(struct mf_peer, member)))
+
+/* --- Burying ----------------------------------------------------------------------------------------------------- */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void unwatch(struct mf_peer *a)
+{
+    struct mf_loop *loop = a->pool->owner->loop;
+    mf_loop_remove(loop, &a->socket);
+    mf_loop_remove(loop, &a->death);
+    mf_loop_remove(loop, &a->errors);
+    mf_link_free(a->link);
+    a->link = NULL;
+    close_fd(&a->child.pidfd);
+    close_fd(&a->child.errors);
+}
+
+/* What has been started is lost, unless it may be tried again; the rest was not. */
+static void return_flights(struct mf_peer *a, const char *text)
+{
+    for (unsigned i = a->n; i > 0; i--) {
+        struct mf_flight *flight = mf_peer_flight(a, i - 1);
+        if (!flight->gone && !flight->lane && flight->future)
+            mf_sched_return(flight->future);
+    }
+    a->n = 0;
+    for (int i = 0; i < a->nlanes; i++) {
+        struct mf_worker *w = a->lanes[i];
+        if (!w->running)
+            continue;
+        snprintf(w->broken, sizeof w->broken, "%.*s", (int)sizeof w->broken - 1, text);
+        mf_sched_settle(w, MF_OUTCOME_ERROR, NULL);
+    }
+}
+
+static void end_lane(struct mf_worker *w)
+{
+    if (w->state == MF_WORKER_BUSY)
+        mf_worker_move(w, MF_WORKER_BUSY, MF_WORKER_IDLE);
+    if (w->state == MF_WORKER_IDLE)
+        mf_worker_move(w, MF_WORKER_IDLE, MF_WORKER_STOPPING);
+    mf_worker_move(w, w->state, MF_WORKER_DEAD);
+    if (!w->abandoned)
+        mf_pool_drop_worker(w);
+    mf_list_insert(&w->pool->leavers, &w->link);
+}
+
+/* Its descriptors are closed and it is in no slot any more. */
+static void leave_slots(struct mf_peer *a)
+{
+    struct mf_pool *pool = a->pool;
+    for (int i = 0; i < a->nlanes; i++)
+        end_lane(a->lanes[i]);
+    atomic_store(&pool->owner->untidy, true);
+    pthread_cond_broadcast(&pool->gone);
+    mf_owner_nudge(pool->owner);
+}
+
+static void describe(struct mf_peer *a, const char *how, char *text, size_t n)
+{
+    const char *last = a->bye[0] ? a->bye : a->line;
+    snprintf(text, n, "%s %s%s%s%s", a->name, how, *last ? " (it said: " : "", last, *last ? ")" : "");
+}
+
+/* A pool whose workers die before they say hello must not start them for ever. */
+static void count_birth(struct mf_peer *a, const char *text)
+{
+    struct mf_pool *pool = a->pool;
+    pool->starting--;
+    if (++pool->births >= MF_POOL_BIRTHS) {
+        pool->births = 0;
+        mf_sched_lose_all(pool, text);
+    }
+}
+
+static void bury(struct mf_peer *a, const char *how)
+{
+    struct mf_pool *pool = a->pool;
+    struct mf_host *host = a->host;
+    struct mf_fault fault;
+    char text[sizeof a->lanes[0]->broken + MF_PEER_LINE];
+    bool greeted = a->greeted;
+    mf_pool_ref(pool);
+    a->dying = true;
+    describe(a, how, text, sizeof text);
+    mf_log(MF_LOG_POOL, "%s", text);
+    unwatch(a);
+    return_flights(a, text);
+    leave_slots(a);
+    if (host)
+        pool->backend->departed(pool, host, text);
+    else if (!greeted)
+        count_birth(a, text);
+    if (atomic_load(&pool->queue.pending) && !pool->closing && pool->backend->feed(pool, &fault) != MF_OK)
+        mf_sched_lose_all(pool, fault.text);
+    mf_pool_unref(pool);
+}
+
+static void read_errors(struct mf_peer *a);
+
+/* It was killed, but takes its time: it has much memory, or is frozen. */
+static void remember_unburied(struct mf_pool *pool, pid_t pid)
+{
+    pid_t *more = realloc(pool->unburied, (pool->nunburied + 1) * sizeof *more);
+    if (!more)
+        return;
+    pool->unburied = more;
+    more[pool->nunburied++] = pid;
+}
+
+void mf_peer_collect(struct mf_pool *pool)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < pool->nunburied; i++)
+        if (!mf_launch_reap(pool->unburied[i]).ended)
+            pool->unburied[left++] = pool->unburied[i];
+    pool->nunburied = left;
+}
+
+/* The process has ended, or its stream has: whatever is still alive of it is killed, and it is buried. */
+static void end_child(struct mf_peer *a, const char *why)
+{
+    char how[96];
+    mf_launch_signal(a->child.pid,
+                     SIGKILL); /* its tasks' own processes, too; its number is its own until it is collected */
+    mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS);
+    struct mf_launch_end end = mf_launch_reap(a->child.pid);
+    if (!end.ended)
+        remember_unburied(a->pool, a->child.pid);
+    if (a->child.errors >= 0)
+        read_errors(a);
+    mf_launch_describe(&end, how, sizeof how);
+    bury(a, why ? why : how);
+}
+
+/* A far one ends by itself when its link does. */
+static void end_remote(struct mf_peer *a, const char *why)
+{
+    char how[160];
+    if (!why) {
+        struct mf_remote_exit end = mf_remote_exit(a->remote);
+        mf_remote_describe(&end, how, sizeof how);
+        if (end.how == MF_REMOTE_RUNS)
+            snprintf(how, sizeof how, "was lost: %s", a->remote->end.table->last_error(&a->remote->end));
+    }
+    if (!a->bye[0] && !a->line[0])
+        mf_remote_last(a->remote, a->line, sizeof a->line);
+    bury(a, why ? why : how);
+}
+
+void mf_peer_end(struct mf_peer *a, const char *why)
+{
+    if (a->remote)
+        end_remote(a, why);
+    else
+        end_child(a, why);
+}
+
+static void on_death(struct mf_loop_watch *watch, unsigned events)
+{
+    struct mf_peer *a = OF_WATCH(watch, death);
+    struct mf_fault fault = {0};
+    unsigned rounds = 0;
+    (void)events;
+    while (mf_link_read(a->link, &fault) == MF_OK) { /* what it still had to say; its end is the end of the stream */
+        if (++rounds > LAST_WORDS)
+            break;
+    }
+    mf_peer_end(a, NULL);
+}
+
+static const char *why_closed(struct mf_peer *a)
+{
+    if (a->remote || mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS))
+        return NULL; /* as a rule because it ends, a moment before that can be seen */
+    return "closed its connection";
+}
+
+static void on_socket(struct mf_loop_watch *watch, unsigned events)
+{
+    struct mf_peer *a = OF_WATCH(watch, socket);
+    struct mf_pool *pool = a->pool;
+    struct mf_fault fault = {0};
+    if (events & MF_LOOP_WRITE)
+        mf_peer_flush(a);
+    if (!(events & (MF_LOOP_READ | MF_LOOP_HANGUP | MF_LOOP_AGAIN)))
+        return;
+    mf_pool_ref(pool);
+    enum mf_err e = mf_link_read(a->link, &fault);
+    if (e == MF_OK)
+        mf_peer_update_watch(a);
+    if (e == MF_ECLOSED || e == MF_ELOST)
+        mf_peer_end(a, why_closed(a));
+    else if (e != MF_OK)
+        mf_peer_end(a, fault.text);
+    else if (pool->backend->feed(pool, &fault) != MF_OK)
+        mf_sched_lose_all(pool, fault.text);
+    mf_pool_unref(pool);
+}
+
+/* --- What the process writes to its stderr ----------------------------------------------------------------------- */
+
+static void end_line(struct mf_peer *a)
+{
+    struct mf_owner *owner = a->pool->owner;
+    char text[MF_PEER_LINE + 2];
+    snprintf(a->line, sizeof a->line, "%s", a->part);
+    int n = snprintf(text, sizeof text, "%s\n", a->part);
+    a->part[0] = '\0';
+    pthread_mutex_lock(&owner->output_lock);
+    owner->runner->live(owner->context, a->lanes[0]->name, MF_STDERR, text, (size_t)n);
+    pthread_mutex_unlock(&owner->output_lock);
+}
+
+static void add_errors(struct mf_peer *a, const char *bytes, size_t n)
+{
+    size_t at = strlen(a->part);
+    for (size_t i = 0; i < n; i++) {
+        if (bytes[i] == '\n' || at == MF_PEER_LINE - 1) {
+            end_line(a);
+            at = 0;
+        }
+        if (bytes[i] != '\n' && bytes[i] != '\0') {
+            a->part[at++] = bytes[i];
+            a->part[at] = '\0';
+        }
+    }
+}
+
+static void read_errors(struct mf_peer *a)
+{
+    char bytes[4096];
+    ssize_t n;
+    while ((n = read(a->child.errors, bytes, sizeof bytes)) > 0)
+        add_errors(a, bytes, (size_t)n);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        if (a->part[0])
+            end_line(a);
+        mf_loop_remove(a->pool->owner->loop, &a->errors);
+        close_fd(&a->child.errors);
+    }
+}
+
+static void on_errors(struct mf_loop_watch *watch, unsigned events)
+{
+    (void)events;
+    read_errors(OF_WATCH(watch, errors));
+}
+
+/* --- Beginning --------------------------------------------------------------------------------------------------- */
+
+static void on_remote_errors(struct mf_loop_watch *watch, unsigned events)
+{
+    struct mf_peer *a = OF_WATCH(watch, errors);
+    (void)events;
+    if (!mf_remote_collect(a->remote))
+        mf_loop_remove(a->pool->owner->loop, &a->errors);
+}
+
+static void on_remote_line(void *arg, const char *line)
+{
+    struct mf_peer *a = arg;
+    snprintf(a->part, sizeof a->part, "%s", line);
+    end_line(a);
+}
+
+static enum mf_err watch_remote(struct mf_peer *a, struct mf_loop *loop)
+{
+    int fd = mf_remote_errors_fd(a->remote);
+    mf_remote_on_line(a->remote, on_remote_line, a);
+    a->errors = (struct mf_loop_watch){.fd = fd, .events = MF_LOOP_READ, .ready = on_remote_errors};
+    return fd >= 0 ? mf_loop_add(loop, &a->errors) : MF_OK;
+}
+
+enum mf_err mf_peer_watch(struct mf_peer *a, struct mf_loop *loop)
+{
+    a->socket = (struct mf_loop_watch){.fd = mf_link_fd(a->link), .events = mf_link_wants(a->link), .ready = on_socket};
+    a->death = (struct mf_loop_watch){.fd = a->child.pidfd, .events = MF_LOOP_READ, .ready = on_death};
+    a->errors = (struct mf_loop_watch){.fd = a->child.errors, .events = MF_LOOP_READ, .ready = on_errors};
+    enum mf_err e = mf_loop_add(loop, &a->socket);
+    if (e == MF_OK && a->remote)
+        return watch_remote(a, loop);
+    if (e == MF_OK && a->child.pidfd >= 0)
+        e = mf_loop_add(loop, &a->death);
+    if (e == MF_OK && a->child.errors >= 0)
+        e = mf_loop_add(loop, &a->errors);
+    return e;
+}
+
+void mf_peer_forget(struct mf_peer *a)
+{
+    if (a->link)
+        close(mf_link_fd(a->link));
+    close_fd(&a->child.pidfd);
+    close_fd(&a->child.errors);
+}
