@@ -128,7 +128,7 @@ static enum mf_err on_progress(struct mf_peer *a, const struct mf_link_frame *fr
         return MF_EINVAL;
     snprintf(text, sizeof text, "%.*s", (int)progress.text.n, (const char *)progress.text.bytes);
     if (flight->future)
-        mf_pool_progress(flight->future, progress.fraction, text);
+        mf_pool_progress(a->lanes[0], flight->future, progress.fraction, text);
     return MF_OK;
 }
 

@@ -116,9 +116,9 @@ void mf_pool_print(struct mf_worker *w, struct mf_future *f, enum mf_stream stre
     pthread_mutex_lock(&owner->lock);
 }
 
-void mf_pool_progress(struct mf_future *f, double fraction, const char *text)
+void mf_pool_progress(struct mf_worker *w, struct mf_future *f, double fraction, const char *text)
 {
-    struct mf_owner *owner = f->pool->owner;
+    struct mf_owner *owner = w->pool->owner;
     struct mf_future_extra *extra = owner->hooks ? NULL : mf_future_extra_get(f);
     if (owner->hooks)
         owner->hooks->progress(owner, f, fraction, text);
@@ -142,7 +142,7 @@ static void port_progress(struct mf_port *port, double fraction, const char *tex
     struct mf_worker *w = port_owner(port);
     pthread_mutex_lock(&w->pool->owner->lock);
     if (w->running)
-        mf_pool_progress(w->running, fraction, text);
+        mf_pool_progress(w, w->running, fraction, text);
     pthread_mutex_unlock(&w->pool->owner->lock);
 }
 

@@ -143,6 +143,6 @@ void mf_pool_join_leavers(struct mf_pool *pool);
 /* What the task of f, which runs on that worker, has printed or reported. Lock held on entry and exit; print lets go of
  * it while live output is written. */
 void mf_pool_print(struct mf_worker *worker, struct mf_future *f, enum mf_stream stream, const void *bytes, size_t n);
-void mf_pool_progress(struct mf_future *f, double fraction, const char *text);
+void mf_pool_progress(struct mf_worker *worker, struct mf_future *f, double fraction, const char *text);
 
 #endif

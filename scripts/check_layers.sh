@@ -12,7 +12,7 @@ runner
 loop
 stream
 msg area link
-launch known ssh codes modules
+launch known ssh codes modules host
 future
 owner queue
 backend.h

@@ -138,12 +138,12 @@ static void test_other_version(void)
 {
     struct mf_msg_hello theirs = own, back;
     struct mf_buf b = {0};
-    theirs.version = 2;
+    theirs.version = MF_MSG_VERSION + 1;
     memcpy(theirs.program, "0.9.1", 6);
     CHECK(mf_msg_pack_hello(&b, &theirs) && mf_buf_append(&b, "more", 4));
     CHECK(mf_msg_unpack_hello(b.data, b.len, &back, NULL) == MF_OK);
     CHECK(strcmp(mismatch(back),
-                 "the worker is Moonfleet 0.9.1 with wire version 2, this is 0.1.0 with wire version 1") == 0);
+                 "the worker is Moonfleet 0.9.1 with wire version 3, this is 0.1.0 with wire version 2") == 0);
     CHECK(mf_msg_unpack_hello(b.data, 24, &back, NULL) == MF_OK);
     CHECK(mf_msg_unpack_hello(b.data, 23, &back, NULL) == MF_EINVAL);
     mf_buf_release(&b);
@@ -187,6 +187,26 @@ static void test_task(void)
     mf_buf_release(&b);
 }
 
+static void test_init(void)
+{
+    unsigned char bytes[MF_MSG_INIT_HEAD + 4];
+    struct mf_msg_init back, init = {.workers = 3, .processes = true, .grace = UINT64_MAX, .patience = 77};
+    struct mf_msg_part payload;
+    struct mf_fault fault;
+    mf_msg_pack_init_head(bytes, &init);
+    memcpy(bytes + MF_MSG_INIT_HEAD, "init", 4);
+    CHECK(mf_msg_unpack_init(bytes, sizeof bytes, &back, &payload, NULL) == MF_OK && is(payload, "init"));
+    CHECK(back.workers == 3 && back.processes && back.grace == UINT64_MAX && back.patience == 77);
+    for (size_t n = 0; n < MF_MSG_INIT_HEAD; n++)
+        CHECK(mf_msg_unpack_init(bytes, n, &back, &payload, &fault) == MF_EINVAL);
+    CHECK(strcmp(fault.text, "broken INIT message") == 0);
+    bytes[4] = 2; /* flags */
+    CHECK(mf_msg_unpack_init(bytes, sizeof bytes, &back, &payload, NULL) == MF_EINVAL);
+    bytes[4] = 0;
+    bytes[2] = 1; /* 65,539 workers */
+    CHECK(mf_msg_unpack_init(bytes, sizeof bytes, &back, &payload, NULL) == MF_EINVAL);
+}
+
 static void test_empty_task(void)
 {
     struct mf_buf b = {0};
@@ -215,11 +235,11 @@ static void test_broken_tasks(void)
     b.data[24] = 2; /* flags */
     CHECK(mf_msg_unpack_task(b.data, b.len, &task, NULL) == MF_EINVAL);
     b.data[24] = 0;
-    b.data[25] = 2; /* dependencies */
+    b.data[29] = 2; /* dependencies */
     CHECK(mf_msg_unpack_task(b.data, b.len, &task, NULL) == MF_EINVAL);
-    b.data[25] = 3;
+    b.data[29] = 3;
     CHECK(mf_msg_unpack_task(b.data, b.len, &task, NULL) == MF_OK);
-    memset(b.data + 29, 0xff, 8); /* length of args */
+    memset(b.data + 33, 0xff, 8); /* length of args */
     CHECK(mf_msg_unpack_task(b.data, b.len, &task, NULL) == MF_EINVAL);
     mf_buf_release(&b);
 }
@@ -288,6 +308,7 @@ int main(void)
     test_mismatches();
     test_other_version();
     test_task();
+    test_init();
     test_empty_task();
     test_broken_tasks();
     test_result();
