@@ -165,12 +165,33 @@ struct mf_bytes *mf_agent_link_deps(const struct mf_msg_task *t)
     return deps;
 }
 
+/* A folder to work in, and the environment. What is wrong, or NULL. */
+static const char *apply_settings(const struct mf_msg_part *settings)
+{
+    const char *at = (const char *)settings->bytes, *end = at + settings->n;
+    if (settings->n == 0)
+        return NULL;
+    if (*at && chdir(at) != 0)
+        return "cannot go to the folder that option 'dir' names";
+    for (at += strlen(at) + 1; at < end; at += strlen(at) + 1) {
+        const char *equals = strchr(at, '=');
+        char *name = equals ? strndup(at, (size_t)(equals - at)) : NULL;
+        bool ok = name && setenv(name, equals + 1, 1) == 0;
+        free(name);
+        if (!ok)
+            return "cannot set the environment that option 'env' asks for";
+    }
+    return NULL;
+}
+
 static enum mf_err on_init(struct mf_agent_link *a, const struct mf_link_frame *frame)
 {
     struct mf_msg_part payload;
     if (a->greeted || mf_msg_unpack_init(frame->body, (size_t)frame->head.length, &a->init, &payload, NULL) != MF_OK)
         return MF_EINVAL;
     a->greeted = true;
+    a->cannot = apply_settings(&a->init.settings);
+    a->init.settings = (struct mf_msg_part){NULL, 0}; /* they do not outlive the frame */
     a->payload = mf_blob_new(payload.bytes, payload.n);
     return a->payload ? MF_OK : MF_ENOMEM;
 }

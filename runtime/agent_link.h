@@ -51,6 +51,7 @@ struct mf_agent_link {
     struct mf_blob *payload; /* and carried, for the runner's open */
     bool greeted;            /* INIT has come */
     bool bye;                /* end when nothing is left to do */
+    const char *cannot;      /* why INIT cannot be obeyed; NULL: it can */
 };
 
 /* The link over the descriptors, which may be the same and are taken over. Does not return when that is impossible. The

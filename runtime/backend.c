@@ -7,10 +7,7 @@
 #include "log.h"
 
 static const struct mf_backend *const backends[] = {
-    &mf_backend_sequential,
-    &mf_backend_threads,
-    &mf_backend_forks,
-    &mf_backend_processes,
+    &mf_backend_sequential, &mf_backend_threads, &mf_backend_forks, &mf_backend_processes, &mf_backend_cluster,
 };
 
 const char *mf_backend_name(int i)

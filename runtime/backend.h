@@ -25,6 +25,11 @@ struct mf_backend {
     /* Workers are forks of the owner's process: tasks may refer to its memory (mf_future_live). */
     bool inherits;
 
+    /* Makes workers that are to be there before the first task; waits for them. Called WITHOUT the lock, by the owner.
+     * MF_EINTR, or an error and a fault when none can be had for a reason of this side. NULL where they come as they are
+     * needed. */
+    enum mf_err (*open)(struct mf_pool *pool, struct mf_fault *fault);
+
     /* Something was queued: see that it gets a worker. Fills fault and returns an error when no worker can be had
      * at all; the caller then fails what is queued. */
     enum mf_err (*feed)(struct mf_pool *pool, struct mf_fault *fault);
@@ -73,5 +78,6 @@ extern const struct mf_backend mf_backend_sequential;
 extern const struct mf_backend mf_backend_threads;
 extern const struct mf_backend mf_backend_forks;
 extern const struct mf_backend mf_backend_processes;
+extern const struct mf_backend mf_backend_cluster;
 
 #endif

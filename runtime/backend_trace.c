@@ -8,7 +8,7 @@
 #include "pool.h"
 
 static const struct mf_backend *const real[] = {&mf_backend_sequential, &mf_backend_threads, &mf_backend_forks,
-                                                &mf_backend_processes};
+                                                &mf_backend_processes, &mf_backend_cluster};
 
 static const struct mf_backend *real_of(const struct mf_pool *pool)
 {
@@ -16,6 +16,25 @@ static const struct mf_backend *real_of(const struct mf_pool *pool)
     while (strcmp(real[i]->name, pool->backend->name) != 0)
         i++;
     return real[i];
+}
+
+static enum mf_err trace_open(struct mf_pool *pool, struct mf_fault *fault)
+{
+    enum mf_err e = real_of(pool)->open(pool, fault);
+    mf_log(MF_LOG_BACKEND, "%s: open: %s", pool->backend->name, mf_err_text(e));
+    return e;
+}
+
+static void trace_remember(struct mf_pool *pool, const struct mf_setup *setup)
+{
+    mf_log(MF_LOG_BACKEND, "%s: remember setup %zu", pool->backend->name, pool->nsetups);
+    real_of(pool)->remember(pool, setup);
+}
+
+static void trace_departed(struct mf_pool *pool, struct mf_host *host, const char *text)
+{
+    mf_log(MF_LOG_BACKEND, "%s: %s departed", pool->backend->name, host->name);
+    real_of(pool)->departed(pool, host, text);
 }
 
 static enum mf_err trace_feed(struct mf_pool *pool, struct mf_fault *fault)
@@ -116,6 +135,21 @@ static const struct mf_backend twins[] = {
         .overdue = trace_overdue,
         .beat = trace_beat,
         .withdraw = trace_withdraw,
+        .interrupt = trace_interrupt,
+        .abandon = trace_abandon,
+        .leave = trace_leave,
+        .join = trace_join,
+    },
+    {
+        .name = "cluster",
+        .asynchronous = true,
+        .open = trace_open,
+        .feed = trace_feed,
+        .overdue = trace_overdue,
+        .beat = trace_beat,
+        .withdraw = trace_withdraw,
+        .remember = trace_remember,
+        .departed = trace_departed,
         .interrupt = trace_interrupt,
         .abandon = trace_abandon,
         .leave = trace_leave,

@@ -231,6 +231,7 @@ void mf_msg_pack_init_head(unsigned char out[MF_MSG_INIT_HEAD], const struct mf_
     put(out + 4, init->processes, 1);
     put(out + 5, init->grace, 8);
     put(out + 13, init->patience, 8);
+    put(out + 21, init->settings.n, 4);
 }
 
 enum mf_err mf_msg_unpack_init(const void *body, size_t n, struct mf_msg_init *init, struct mf_msg_part *payload,
@@ -242,8 +243,11 @@ enum mf_err mf_msg_unpack_init(const void *body, size_t n, struct mf_msg_init *i
     init->processes = flags == 1;
     init->grace = take(&c, 8);
     init->patience = take(&c, 8);
+    init->settings = take_part(&c, take(&c, 4));
     *payload = take_rest(&c);
-    return c.bad || flags > 1 || init->workers > MF_MSG_MAX_WORKERS ? broken(fault, "INIT") : MF_OK;
+    const struct mf_msg_part *texts = &init->settings;
+    bool open_end = texts->n > 0 && texts->bytes[texts->n - 1] != '\0';
+    return c.bad || open_end || flags > 1 || init->workers > MF_MSG_MAX_WORKERS ? broken(fault, "INIT") : MF_OK;
 }
 
 /* --- TASK ------------------------------------------------------------------------------------------------------- */

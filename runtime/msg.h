@@ -10,7 +10,9 @@
  *
  *   HELLO    agent -> master, first   body: struct mf_msg_hello, packed field by field
  *   INIT     master -> agent, second  body: workers 4 (0: the agent itself is the one), flags 1 (they are processes = 1),
- *                                            nanoseconds: grace 8, patience 8; then the pool's init for the runner
+ *                                            nanoseconds: grace 8, patience 8; length of settings 4, settings: a folder to work
+ *                                            in (may be empty) and NAME=value for the environment, a zero byte behind
+ *                                            each; then the pool's init for the runner
  *   CODE     master -> agent   id: code number   body: code bytes; kept by the agent until FORGET
  *   FORGET   master -> agent   id: code number
  *   TASK     master -> agent   id: task          body: code number 8, seed 8, stream 8, flags 1 (setup = 1), worker 4
@@ -110,25 +112,27 @@ enum mf_err mf_msg_unpack_hello(const void *body, size_t n, struct mf_msg_hello 
 enum mf_err mf_msg_check_hello(const struct mf_msg_hello *theirs, const struct mf_msg_hello *ours,
                                struct mf_fault *fault);
 
-/* INIT, without the bytes behind it. */
-#define MF_MSG_INIT_HEAD   21
+/* Bytes within a body. */
+struct mf_msg_part {
+    const unsigned char *bytes;
+    size_t n;
+};
+
+/* INIT, without settings and payload, which follow it. */
+#define MF_MSG_INIT_HEAD   25
 #define MF_MSG_MAX_WORKERS 4096
 struct mf_msg_init {
     uint32_t workers;
     bool processes;
-    uint64_t grace;    /* that a task has to stop */
-    uint64_t patience; /* a node that hears nothing of its master for so long ends; 0: it does not mind */
+    uint64_t grace;              /* that a task has to stop */
+    uint64_t patience;           /* a node that hears nothing of its master for so long ends; 0: it does not mind */
+    struct mf_msg_part settings; /* as above; empty, or its last byte is zero */
 };
-struct mf_msg_part;
 void mf_msg_pack_init_head(unsigned char out[MF_MSG_INIT_HEAD], const struct mf_msg_init *init);
 enum mf_err mf_msg_unpack_init(const void *body, size_t n, struct mf_msg_init *init, struct mf_msg_part *payload,
                                struct mf_fault *fault);
 
 /* A TASK's body, its parts pointing into the bytes. */
-struct mf_msg_part {
-    const unsigned char *bytes;
-    size_t n;
-};
 struct mf_msg_task {
     uint64_t code, seed, stream;
     bool setup;

@@ -392,7 +392,11 @@ int mf_node_serve(int in, int out, const struct mf_node_options *options)
     pthread_mutex_lock(&master.owner->lock);
     mf_agent_link_greet(&master, options->runner->hello);
     pthread_mutex_unlock(&master.owner->lock);
-    if (!master.bye && master.init.workers == 0)
+    if (master.cannot) {
+        pthread_mutex_lock(&master.owner->lock);
+        mf_agent_link_bye(&master, master.cannot);
+        pthread_mutex_unlock(&master.owner->lock);
+    } else if (!master.bye && master.init.workers == 0)
         mf_agent_run(&master, options->name, NULL);
     else if (!master.bye)
         run(&master);

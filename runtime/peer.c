@@ -174,11 +174,15 @@ static enum mf_err send_init(struct mf_peer *a)
         .processes = a->host && a->host->isolate,
         .grace = pool->grace,
         .patience = a->host ? MF_PEER_PATIENCE * pool->heartbeat : 0,
+        .settings = {a->host ? a->host->settings.data : NULL, a->host ? a->host->settings.len : 0},
     };
     mf_msg_pack_init_head(head, &init);
-    const struct mf_msg_part parts[] = {{head, sizeof head},
-                                        {pool->init ? pool->init->data : NULL, pool->init ? pool->init->len : 0}};
-    return mf_link_queue(a->link, MF_MSG_INIT, 0, parts, 2);
+    const struct mf_msg_part parts[] = {
+        {head, sizeof head},
+        init.settings,
+        {pool->init ? pool->init->data : NULL, pool->init ? pool->init->len : 0},
+    };
+    return mf_link_queue(a->link, MF_MSG_INIT, 0, parts, 3);
 }
 
 enum mf_err mf_peer_greet(struct mf_peer *a, struct mf_fault *fault)

@@ -21,6 +21,7 @@ static enum mf_err widen(struct mf_peer *a, const struct mf_msg_hello *hello, st
         return mf_fault_set(fault, MF_ENOMEM, "out of memory for its workers");
     host->state = MF_HOST_HERE;
     host->failures = 0;
+    mf_owner_nudge(a->pool->owner); /* it may wait for this */
     return MF_OK;
 }
 

@@ -27,12 +27,12 @@ static const unsigned legal[] = {
 struct mf_pool *mf_pool_new(struct mf_owner *owner, const struct mf_backend *backend,
                             const struct mf_pool_options *options, struct mf_fault *fault)
 {
-    if (options->workers < 1 || options->workers > MF_POOL_WORKERS_MAX) {
+    if ((options->workers < 1 && !options->hosts) || options->workers > MF_POOL_WORKERS_MAX) {
         mf_fault_set(fault, MF_EINVAL, "workers must be from 1 to %d, not %d", MF_POOL_WORKERS_MAX, options->workers);
         return NULL;
     }
     struct mf_pool *pool = calloc(1, sizeof *pool);
-    struct mf_worker **workers = calloc((size_t)options->workers, sizeof(struct mf_worker *));
+    struct mf_worker **workers = calloc((size_t)options->workers + 1, sizeof(struct mf_worker *));
     if (!pool || !workers || mf_sys_cond_init(&pool->gone) != MF_OK) {
         free(pool);
         free(workers);
@@ -51,6 +51,7 @@ struct mf_pool *mf_pool_new(struct mf_owner *owner, const struct mf_backend *bac
     pool->size = options->workers;
     pool->cores = mf_sys_cores();
     pool->init = options->init;
+    pool->hosts = options->hosts;
     pool->module_path = options->module_path ? strdup(options->module_path) : NULL;
     pool->program = options->program ? strdup(options->program) : NULL;
     pool->grace = options->grace < 0 ? MF_POOL_GRACE : mf_sys_span(options->grace);
@@ -76,6 +77,9 @@ void mf_pool_unref(struct mf_pool *pool)
     }
     free(pool->setups);
     mf_blob_unref(pool->init);
+    if (pool->hosts_watch.ready)
+        mf_loop_remove(pool->owner->loop, &pool->hosts_watch);
+    mf_hosts_free(pool->hosts);
     mf_codes_release(&pool->codes);
     free(pool->module_path);
     free(pool->program);

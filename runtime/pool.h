@@ -18,6 +18,7 @@
 #include "backend.h"
 #include "buf.h"
 #include "codes.h"
+#include "host.h"
 #include "list.h"
 #include "owner.h"
 #include "queue.h"
@@ -87,8 +88,11 @@ struct mf_pool {
     int births;              /* workers in a row that failed to start */
     struct mf_codes codes;   /* backends with agents: what was sent to them */
     char *module_path;       /* where modules are that agents ask for; or NULL */
-    char *program;           /* of which agents are made; or NULL: this one */
-    struct mf_blob *init;    /* for the runner's open */
+    struct mf_hosts *hosts;  /* of a cluster; or NULL */
+    struct mf_loop_watch hosts_watch;
+    bool desperate;       /* nobody was there for what is queued, and all hosts have been called */
+    char *program;        /* of which agents are made; or NULL: this one */
+    struct mf_blob *init; /* for the runner's open */
     struct mf_setup *setups;
     size_t nsetups;
     pid_t *unburied; /* processes of agents that were killed and had not ended yet when they were given up */
@@ -112,6 +116,7 @@ struct mf_pool_options {
     double heartbeat;        /* seconds; 0 = default */
     size_t queue_bytes;      /* 0 = default */
     struct mf_blob *init;    /* taken over on success */
+    struct mf_hosts *hosts;  /* of a cluster: taken over on success; workers is 0 then. Else NULL */
     const char *module_path; /* copied; where modules are that agents ask for, like package.path; NULL: nowhere */
     const char *program;     /* copied; which program agents are made of; NULL: this one */
 };

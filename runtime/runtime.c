@@ -52,6 +52,19 @@ struct mf_pool *mf_runtime_pool(struct mf_owner *owner, const char *backend, con
     return pool;
 }
 
+enum mf_err mf_runtime_open(struct mf_pool *pool, struct mf_fault *fault)
+{
+    return pool->backend->open ? pool->backend->open(pool, fault) : MF_OK;
+}
+
+int mf_runtime_workers(struct mf_pool *pool)
+{
+    pthread_mutex_lock(&pool->owner->lock);
+    int n = pool->size;
+    pthread_mutex_unlock(&pool->owner->lock);
+    return n;
+}
+
 void mf_runtime_retire(struct mf_pool *pool)
 {
     pthread_mutex_lock(&pool->owner->lock);

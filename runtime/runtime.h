@@ -42,6 +42,13 @@ size_t mf_runtime_close(struct mf_owner *owner);
 struct mf_pool *mf_runtime_pool(struct mf_owner *owner, const char *backend, const struct mf_pool_options *options,
                                 struct mf_fault *fault);
 
+/* Starts workers that are to be there before the first task, and waits for them (backend.h). MF_OK where there are none
+ * such. */
+enum mf_err mf_runtime_open(struct mf_pool *pool, struct mf_fault *fault);
+
+/* Workers that the pool has or may have, by now. */
+int mf_runtime_workers(struct mf_pool *pool);
+
 /* No new futures will come: workers leave when nothing is left to do. The handle stays valid. */
 void mf_runtime_retire(struct mf_pool *pool);
 

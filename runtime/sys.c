@@ -6,12 +6,14 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef __linux__
@@ -386,4 +388,54 @@ void mf_sys_replace_stdio(FILE *out, FILE *err)
     (void)out;
     (void)err;
 #endif
+}
+
+/* --- The terminal ------------------------------------------------------------------------------------------------ */
+
+static int open_terminal(void)
+{
+    return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+}
+
+bool mf_sys_can_ask(void)
+{
+    int fd = open_terminal();
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* A line without its end. */
+static bool read_answer(int fd, char *answer, size_t room)
+{
+    size_t len = 0;
+    for (char c; len + 1 < room && read(fd, &c, 1) == 1; answer[len++] = c)
+        if (c == '\n') {
+            answer[len] = '\0';
+            return true;
+        }
+    answer[len] = '\0';
+    return len > 0;
+}
+
+bool mf_sys_ask(const char *question, bool echo, char *answer, size_t room)
+{
+    struct termios before, quiet;
+    int fd = open_terminal();
+    if (fd < 0)
+        return false;
+    bool hidden = !echo && tcgetattr(fd, &before) == 0;
+    if (hidden) {
+        quiet = before;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(fd, TCSAFLUSH, &quiet);
+    }
+    dprintf(fd, "%s", question);
+    bool answered = read_answer(fd, answer, room);
+    if (hidden) {
+        tcsetattr(fd, TCSAFLUSH, &before);
+        dprintf(fd, "\n");
+    }
+    close(fd);
+    return answered;
 }

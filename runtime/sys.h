@@ -33,6 +33,11 @@ int mf_sys_cores(void);
 /* Nonzero bytes that differ from call to call, for seeds. */
 uint64_t mf_sys_entropy(void);
 
+/* Asks a person at the process's terminal, whatever standard streams are; false where there is none, or no answer came.
+ * Without echo for secrets. Waits; any thread, one at a time. */
+bool mf_sys_ask(const char *question, bool echo, char *answer, size_t room);
+bool mf_sys_can_ask(void);
+
 /* Columns of the terminal behind fd, or 80. */
 int mf_sys_columns(int fd);
 

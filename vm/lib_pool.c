@@ -13,7 +13,6 @@ struct box {
     struct mf_pool *pool; /* NULL when it was closed */
     const char *name;     /* of the backend, constant */
     bool asynchronous;
-    int workers;
 };
 
 struct mf_pool *mf_lib_check_pool(lua_State *L, int idx)
@@ -53,6 +52,10 @@ static int core_pool(lua_State *L)
     lua_getfield(L, 2, "nested");
     size_t start = s->args.len;
     mf_instance_encode_init(L, lua_gettop(L), &s->args);
+    struct mf_hosts **hosts = lua_getfield(L, 2, "hosts") == LUA_TTABLE ? mf_lib_push_hosts(L, lua_gettop(L)) : NULL;
+    options.hosts = hosts ? *hosts : NULL;
+    if (hosts)
+        options.workers = 0;
     options.init = mf_session_blob(&s->args, start);
     struct mf_fault fault = {.code = MF_ENOMEM, .text = "out of memory"};
     b->pool = options.init ? mf_runtime_pool(s->owner, name, &options, &fault) : NULL;
@@ -60,9 +63,10 @@ static int core_pool(lua_State *L)
         mf_blob_unref(options.init);
         return luaL_error(L, "%s", fault.text);
     }
+    if (hosts)
+        *hosts = NULL; /* the pool's now */
     b->name = b->pool->backend->name;
     b->asynchronous = b->pool->backend->asynchronous;
-    b->workers = options.workers;
     lua_settop(L, 3);
     return 1;
 }
@@ -97,8 +101,29 @@ static int pool_retire(lua_State *L)
 
 static int pool_workers(lua_State *L)
 {
-    struct box *b = luaL_checkudata(L, 1, POOL_TYPE);
-    lua_pushinteger(L, b->workers);
+    lua_pushinteger(L, mf_runtime_workers(mf_lib_check_pool(L, 1)));
+    return 1;
+}
+
+/* open(pool): waits until the workers are there that are to be there before the first task */
+static int pool_open(lua_State *L)
+{
+    struct mf_fault fault;
+    enum mf_err e = mf_runtime_open(mf_lib_check_pool(L, 1), &fault);
+    if (e == MF_EINTR)
+        return luaL_error(L, "interrupted!");
+    if (e != MF_OK)
+        return luaL_error(L, "%s", fault.text);
+    return 0;
+}
+
+/* hosts(pool): see mf_lib_push_host_states; nil where there are none */
+static int pool_hosts(lua_State *L)
+{
+    struct mf_pool *pool = mf_lib_check_pool(L, 1);
+    if (!pool->hosts)
+        return 0;
+    mf_lib_push_host_states(L, pool);
     return 1;
 }
 
@@ -212,6 +237,8 @@ void mf_lib_pool(lua_State *L)
 {
     const luaL_Reg methods[] = {
         {"workers", pool_workers},
+        {"open", pool_open},
+        {"hosts", pool_hosts},
         {"name", pool_name},
         {"asynchronous", pool_asynchronous},
         {"hold", pool_hold},

@@ -1,5 +1,6 @@
 /* Small things for Lua: time, cores, the terminal, and what a task knows of itself. Opens the module. */
 #include <lauxlib.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "../runtime/sys.h"
@@ -69,6 +70,13 @@ static int core_nested(lua_State *L)
     return 1;
 }
 
+/* complain(text): a line on the program's stderr */
+static int core_complain(lua_State *L)
+{
+    fprintf(stderr, "moonfleet: %s\n", luaL_checkstring(L, 1));
+    return 0;
+}
+
 /* note(error value, traceback or nil): the message handler shows it if that value ends the program. */
 static int core_note(lua_State *L)
 {
@@ -81,17 +89,9 @@ static int core_note(lua_State *L)
 static void add_sys(lua_State *L)
 {
     const luaL_Reg functions[] = {
-        {"now", core_now},
-        {"cores", core_cores},
-        {"isatty", core_isatty},
-        {"columns", core_columns},
-        {"progress", core_progress},
-        {"in_task", core_in_task},
-        {"task", core_task},
-        {"worker", core_worker},
-        {"nested", core_nested},
-        {"note", core_note},
-        {NULL, NULL},
+        {"now", core_now},           {"cores", core_cores},       {"isatty", core_isatty}, {"columns", core_columns},
+        {"progress", core_progress}, {"in_task", core_in_task},   {"task", core_task},     {"worker", core_worker},
+        {"nested", core_nested},     {"complain", core_complain}, {"note", core_note},     {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
 }
@@ -102,6 +102,7 @@ int mf_lib_core(lua_State *L)
     mf_lib_pool(L);
     mf_lib_future(L);
     mf_lib_chunk(L);
+    mf_lib_hosts(L);
     add_sys(L);
     return 1;
 }

@@ -6,11 +6,12 @@
 -- In a worker, a plan that a task sets lasts until that task ends: the next one starts from the worker's own again.
 
 local core = require("moonfleet.core")
+local hosts = require("moonfleet.hosts")
 local options = require("moonfleet.options")
 
 local M = {}
 
-local SEQUENTIAL = "sequential"
+local SEQUENTIAL, CLUSTER = "sequential", "cluster"
 
 local kinds = options.kinds
 
@@ -45,6 +46,18 @@ local specs = {
         heartbeat = kinds.seconds,
         program = kinds.string,
     },
+    cluster = options.merge(hosts.spec, {
+        hosts = {
+            expects = "a list of hosts",
+            check = function(v)
+                return type(v) == "table" or type(v) == "string"
+            end,
+        },
+        queue_bytes = kinds.positive,
+        grace = kinds.patience,
+        heartbeat = kinds.seconds,
+        min_workers = worker_count,
+    }),
 }
 
 ---@class moonfleet.Level
@@ -60,6 +73,18 @@ local specs = {
 
 M.metatable = { __name = "moonfleet.plan" }
 
+-- Hosts are names, as far as names tell them.
+local function shown(name, value)
+    if name ~= "hosts" then
+        return tostring(value)
+    end
+    local texts = {}
+    for i, host in ipairs(value) do
+        texts[i] = hosts.name(host)
+    end
+    return table.concat(texts, "+")
+end
+
 local function level_text(level)
     local parts, names = {}, {}
     for name in pairs(level) do
@@ -68,9 +93,11 @@ local function level_text(level)
         end
     end
     table.sort(names)
-    parts[1] = level[1] == SEQUENTIAL and SEQUENTIAL or ("%s:%d"):format(level[1], level.workers)
+    parts[1] = level[1] == SEQUENTIAL and SEQUENTIAL
+        or level.workers and ("%s:%d"):format(level[1], level.workers)
+        or level[1]
     for i, name in ipairs(names) do
-        parts[i + 1] = ("%s=%s"):format(name, level[name])
+        parts[i + 1] = ("%s=%s"):format(name, shown(name, level[name]))
     end
     return table.concat(parts, ",")
 end
@@ -100,9 +127,12 @@ local function make_level(where, name, given)
         options.raise(("%s: there is no plan '%s'; the plans are: %s"):format(where, name, names))
     end
     options.check(where, specs[name], given)
-    local level = { name, workers = name == SEQUENTIAL and 1 or core.cores() }
+    local level = { name, workers = name == SEQUENTIAL and 1 or name ~= CLUSTER and core.cores() or nil }
     for key, value in pairs(given) do
         level[key] = value
+    end
+    if name == CLUSTER then
+        level.hosts = hosts.list(where, given.hosts, given)
     end
     return level
 end
@@ -251,14 +281,20 @@ function M.open(record)
     if not record.pool then
         local plan = record.plan
         local level = plan[1]
-        record.pool = core.pool(level[1], {
-            workers = level.workers,
+        local pool = core.pool(level[1], {
+            workers = not level.hosts and level.workers or nil,
+            hosts = level.hosts and hosts.for_core(level.hosts),
             queue_bytes = level.queue_bytes,
             grace = level.grace,
             heartbeat = level.heartbeat,
             program = level.program,
             nested = remaining_levels(plan),
         })
+        if level.hosts then
+            hosts.assemble("plan cluster", pool, level.min_workers)
+            plan.workers = pool:workers()
+        end
+        record.pool = pool
         record.path, record.cpath = package.path, package.cpath
     end
     return record
@@ -400,10 +436,14 @@ function M.with_plan(plan, fn, ...)
     return fn(...)
 end
 
----The number of workers that the current plan has; 1 under `sequential`.
+---The number of workers that the current plan has; 1 under `sequential`. Under `cluster` the hosts are started first.
 ---@return integer
 function M.workers()
-    return in_force().plan.workers
+    local record = in_force()
+    if not record.plan.workers then
+        M.open(record)
+    end
+    return record.plan.workers
 end
 
 ---In a fork of the owner's process: the owner's plan is not this one's.

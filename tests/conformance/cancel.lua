@@ -118,7 +118,7 @@ return function(t, backend)
 
     it("keeps tasks of a plan that was replaced", function()
         local f
-        mf.with_plan({ { backend.plan[1], workers = 1 } }, function()
+        mf.with_plan({ backend.level(1) }, function()
             f = mf.future(H.busy, 0.02)
         end)
         assert.equal(0.02, H.value(f))

@@ -148,7 +148,7 @@ return function(t, backend)
         end)
 
         it("runs what has a higher priority first", function()
-            mf.with_plan({ { backend.plan[1], workers = 1 } }, function()
+            mf.with_plan({ backend.level(1) }, function()
                 local gate = mf.future(H.busy, 0.1)
                 H.eventually(function()
                     return gate:state() == "running"

@@ -54,7 +54,7 @@ return function(t, backend)
     end)
 
     it("gives a task's own futures the next level", function()
-        mf.with_plan(levels({ backend.plan[1], workers = backend.asynchronous and 2 or 1 }), function()
+        mf.with_plan(levels(backend.level(2)), function()
             local own, inner, third = H.value(mf.future(inner_names))
             H.has(own, backend.plan[1])
             assert.equal("sequential", inner)

@@ -189,17 +189,22 @@ static void test_task(void)
 
 static void test_init(void)
 {
-    unsigned char bytes[MF_MSG_INIT_HEAD + 4];
+    unsigned char bytes[MF_MSG_INIT_HEAD + 8];
     struct mf_msg_init back, init = {.workers = 3, .processes = true, .grace = UINT64_MAX, .patience = 77};
     struct mf_msg_part payload;
     struct mf_fault fault;
+    init.settings = (struct mf_msg_part){(const unsigned char *)"dir", 4};
     mf_msg_pack_init_head(bytes, &init);
-    memcpy(bytes + MF_MSG_INIT_HEAD, "init", 4);
+    memcpy(bytes + MF_MSG_INIT_HEAD, "dir\0init", 8);
     CHECK(mf_msg_unpack_init(bytes, sizeof bytes, &back, &payload, NULL) == MF_OK && is(payload, "init"));
     CHECK(back.workers == 3 && back.processes && back.grace == UINT64_MAX && back.patience == 77);
-    for (size_t n = 0; n < MF_MSG_INIT_HEAD; n++)
+    CHECK(back.settings.n == 4 && memcmp(back.settings.bytes, "dir", 4) == 0);
+    for (size_t n = 0; n < MF_MSG_INIT_HEAD + 4; n++)
         CHECK(mf_msg_unpack_init(bytes, n, &back, &payload, &fault) == MF_EINVAL);
     CHECK(strcmp(fault.text, "broken INIT message") == 0);
+    bytes[MF_MSG_INIT_HEAD + 3] = 'x'; /* settings without an end */
+    CHECK(mf_msg_unpack_init(bytes, sizeof bytes, &back, &payload, NULL) == MF_EINVAL);
+    bytes[MF_MSG_INIT_HEAD + 3] = 0;
     bytes[4] = 2; /* flags */
     CHECK(mf_msg_unpack_init(bytes, sizeof bytes, &back, &payload, NULL) == MF_EINVAL);
     bytes[4] = 0;
