@@ -67,11 +67,15 @@ struct agent {
     struct mf_blob *module; /* the answer's body, or NULL */
 };
 
+static const char cannot_write[] = "the connection to the master is broken";
+
 /* The master is gone or makes no sense: nothing that runs here is wanted. */
 static _Noreturn void end_at_once(const char *why)
 {
-    if (why)
+    if (why) {
+        signal(SIGPIPE, SIG_IGN); /* nobody may be left to read it */
         fprintf(stderr, "moonfleet agent: %s\n", why);
+    }
     if (getpgrp() == getpid())
         kill(0, SIGKILL); /* what a task has started, too; the master made this group for us */
     _exit(EXIT_FAILURE);
@@ -269,7 +273,7 @@ static void ready(struct mf_loop_watch *watch, unsigned events)
     struct agent *a = (struct agent *)(void *)((char *)watch - offsetof(struct agent, watch));
     struct mf_fault fault = {0};
     if ((events & MF_LOOP_WRITE) && mf_link_flush(a->link) != MF_OK)
-        end_at_once(NULL);
+        end_at_once(cannot_write);
     if (events & (MF_LOOP_READ | MF_LOOP_HANGUP)) {
         enum mf_err e = mf_link_read(a->link, &fault);
         if (e != MF_OK)
@@ -306,8 +310,9 @@ static void wait_in_task(struct agent *a, const bool *done)
 
 static void send_frame(struct agent *a, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts, int n)
 {
-    if (mf_link_send(a->link, kind, id, parts, n) != MF_OK)
-        end_at_once(NULL);
+    enum mf_err e = mf_link_send(a->link, kind, id, parts, n);
+    if (e != MF_OK)
+        end_at_once(e == MF_ECLOSED ? cannot_write : mf_err_text(e));
     if (mf_link_pending(a->link))
         update_watch(a);
 }

@@ -3,6 +3,7 @@
  * another agent has nothing to do: an agent gives back only what it has not started. */
 #include "fleet.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -31,24 +32,45 @@ static bool has_room(const struct mf_peer *a)
     return a && a->greeted && !a->dying && a->n < ahead(a->worker->pool);
 }
 
-/* Sends one queued future to the agent, if there is one for it. */
-static bool send_next(struct mf_peer *a)
+/* It could not be sent. If the agent is gone, another one gets it; this one's end is noticed by reading. */
+static void take_back(struct mf_peer *a, struct mf_future *f, enum mf_err e)
 {
-    struct mf_future *f = mf_sched_send(a->worker);
-    if (!f)
-        return false;
+    a->n--;
+    if (e == MF_ECLOSED) {
+        a->dying = true;
+        mf_sched_return(f);
+        return;
+    }
+    char text[80];
+    snprintf(text, sizeof text, "the task could not be sent: %s", mf_err_text(e));
+    mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, text);
+}
+
+/* Sends that future to the agent. False: it could not be sent. */
+static bool send_one(struct mf_peer *a, struct mf_future *f)
+{
     struct mf_flight *flight = mf_peer_flight(a, a->n++);
     *flight = (struct mf_flight){.id = f->id, .future = f};
-    if (mf_peer_send(a, f) == MF_ENOMEM) {
-        a->n--;
-        mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, "out of memory while sending the task");
-    } else if (a->n == 1) {
+    enum mf_err e = mf_peer_send(a, f);
+    if (e != MF_OK) {
+        take_back(a, f, e);
+        return false;
+    }
+    if (a->n == 1) {
         mf_peer_start_first(a);
         mf_owner_alarm(a->worker->pool->owner, mf_sys_now() + a->worker->pool->heartbeat);
     } else {
         mf_owner_alarm(a->worker->pool->owner, mf_sys_now() + OVERDUE_NS);
     }
     return true;
+}
+
+/* Sends one queued future to the agent, if there is one for it that can be sent. */
+static void send_next(struct mf_peer *a)
+{
+    struct mf_future *f;
+    while (has_room(a) && (f = mf_sched_send(a->worker)) && !send_one(a, f)) {
+    }
 }
 
 /* While nobody turned the loop, an idle agent may have died; a task that is sent to it would be lost. */

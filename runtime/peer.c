@@ -157,6 +157,12 @@ static void unwatch(struct mf_peer *a)
     close_fd(&a->child.errors);
 }
 
+/* Has it ever done anything, as far as can be known? One that says why it ends has not started a task. */
+static bool has_served(const struct mf_peer *a)
+{
+    return a->served || (a->worker->running && !a->bye[0]);
+}
+
 /* The first flight may have been started: its future is lost, unless it may be tried again. The others were not. */
 static void return_flights(struct mf_peer *a, const char *text)
 {
@@ -164,7 +170,10 @@ static void return_flights(struct mf_peer *a, const char *text)
         if (!mf_peer_flight(a, i - 1)->gone && mf_peer_flight(a, i - 1)->future)
             mf_sched_return(mf_peer_flight(a, i - 1)->future);
     a->n = 0;
-    if (a->worker->running) {
+    if (a->worker->running && !has_served(a)) {
+        mf_sched_return(a->worker->running);
+        a->worker->running = NULL;
+    } else if (a->worker->running) {
         snprintf(a->worker->broken, sizeof a->worker->broken, "%.*s", (int)sizeof a->worker->broken - 1, text);
         mf_sched_settle(a->worker, MF_OUTCOME_ERROR, NULL);
     }
@@ -197,11 +206,9 @@ static void describe(struct mf_peer *a, const struct mf_launch_end *end, const c
              *last ? ")" : "", "");
 }
 
-/* A pool whose workers die before they say hello must not start them for ever. */
-static void count_birth(struct mf_peer *a, const char *text)
+/* A pool whose workers die before they do anything must not start them for ever. */
+static void count_birth(struct mf_pool *pool, const char *text)
 {
-    struct mf_pool *pool = a->worker->pool;
-    pool->starting--;
     if (++pool->births >= MF_POOL_BIRTHS) {
         pool->births = 0;
         mf_sched_lose_all(pool, text);
@@ -219,11 +226,13 @@ static void bury(struct mf_peer *a, const struct mf_launch_end *end, const char 
     describe(a, end, why, text, sizeof text);
     mf_log(MF_LOG_POOL, "%s", text);
     unwatch(a);
+    bool served = has_served(a);
     return_flights(a, text);
-    bool greeted = a->greeted;
+    if (!a->greeted)
+        pool->starting--;
     leave_slot(a);
-    if (!greeted)
-        count_birth(a, text);
+    if (!served)
+        count_birth(pool, text);
     if (atomic_load(&pool->queue.pending) && !pool->closing && pool->backend->feed(pool, &fault) != MF_OK)
         mf_sched_lose_all(pool, fault.text);
     mf_pool_unref(pool);
@@ -253,8 +262,13 @@ void mf_peer_collect(struct mf_pool *pool)
 /* The process has ended, or its stream has: whatever is still alive of it is killed, and it is buried. */
 void mf_peer_end(struct mf_peer *a, const char *why)
 {
-    mf_launch_signal(a->child.pid,
-                     SIGKILL); /* its tasks' own processes, too; its number is its own until it is collected */
+    /* Its tasks' own processes, too. Before it is collected, as long as its number is its own. */
+    mf_launch_signal(a->child.pid, SIGKILL);
+    if (a->reading) {
+        a->doom = why ? why : "ended";
+        a->dying = true;
+        return;
+    }
     mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS);
     struct mf_launch_end end = mf_launch_reap(a->child.pid);
     if (!end.ended)
@@ -264,17 +278,27 @@ void mf_peer_end(struct mf_peer *a, const char *why)
     bury(a, &end, why);
 }
 
+static enum mf_err read_link(struct mf_peer *a, struct mf_fault *fault)
+{
+    a->reading = true;
+    enum mf_err e = mf_link_read(a->link, fault);
+    a->reading = false;
+    return e;
+}
+
+/* What it still had to say is read; its end is the end of the stream. Nothing is sent to it any more. */
 static void on_death(struct mf_loop_watch *watch, unsigned events)
 {
     struct mf_peer *a = OF_WATCH(watch, death);
     struct mf_fault fault = {0};
     unsigned rounds = 0;
     (void)events;
-    while (mf_link_read(a->link, &fault) == MF_OK) { /* what it still had to say; its end is the end of the stream */
+    a->dying = true;
+    while (read_link(a, &fault) == MF_OK) {
         if (++rounds > LAST_WORDS)
             break;
     }
-    mf_peer_end(a, NULL);
+    mf_peer_end(a, a->doom);
 }
 
 static void on_socket(struct mf_loop_watch *watch, unsigned events)
@@ -287,8 +311,10 @@ static void on_socket(struct mf_loop_watch *watch, unsigned events)
     if (!(events & (MF_LOOP_READ | MF_LOOP_HANGUP)))
         return;
     mf_pool_ref(pool);
-    enum mf_err e = mf_link_read(a->link, &fault);
-    if (e == MF_ECLOSED || e == MF_ELOST) /* as a rule because it ends, a moment before that can be seen */
+    enum mf_err e = read_link(a, &fault);
+    if (a->doom)
+        mf_peer_end(a, a->doom);
+    else if (e == MF_ECLOSED || e == MF_ELOST) /* as a rule because it ends, a moment before that can be seen */
         mf_peer_end(a, mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS) ? NULL : "closed its connection");
     else if (e != MF_OK)
         mf_peer_end(a, fault.text);
@@ -361,6 +387,18 @@ static enum mf_err watch_all(struct mf_peer *a, struct mf_loop *loop)
     return e;
 }
 
+/* The link owns the child's socket; if there is none, it is closed. */
+static bool open_link(struct mf_peer *a, struct mf_fault *fault)
+{
+    struct mf_stream_end *stream = mf_stream_fd_new(a->child.socket, fault);
+    a->link = stream ? mf_link_new(stream, mf_peer_received, a, fault) : NULL;
+    if (!stream)
+        close_fd(&a->child.socket);
+    else if (!a->link)
+        stream->table->close(stream);
+    return a->link != NULL;
+}
+
 enum mf_err mf_peer_start(struct mf_pool *pool, int index, mf_peer_launch *launch, struct mf_fault *fault)
 {
     struct mf_peer *a = calloc(1, sizeof *a);
@@ -379,9 +417,7 @@ enum mf_err mf_peer_start(struct mf_pool *pool, int index, mf_peer_launch *launc
         return e;
     }
     pool->starting++;
-    struct mf_stream_end *stream = mf_stream_fd_new(a->child.socket, fault);
-    a->link = stream ? mf_link_new(stream, mf_peer_received, a, fault) : NULL;
-    struct mf_loop *loop = a->link ? mf_owner_loop(pool->owner, fault) : NULL;
+    struct mf_loop *loop = open_link(a, fault) ? mf_owner_loop(pool->owner, fault) : NULL;
     if (!loop || watch_all(a, loop) != MF_OK) {
         mf_peer_end(a, "could not be watched: out of memory");
         return MF_OK; /* buried, and counted as a birth that failed */

@@ -21,7 +21,6 @@ static enum mf_err on_hello(struct mf_peer *a, const struct mf_link_frame *frame
     a->greeted = true;
     a->worker->deadline = MF_SYS_NEVER;
     pool->starting--;
-    pool->births = 0;
     mf_worker_move(a->worker, MF_WORKER_STARTING, MF_WORKER_IDLE);
     e = mf_link_queue(a->link, MF_MSG_INIT, 0, &init, 1);
     for (size_t i = 0; e == MF_OK && i < a->worker->setups; i++)
@@ -63,6 +62,8 @@ static enum mf_err on_result(struct mf_peer *a, const struct mf_link_frame *fram
     }
     if (flight != mf_peer_flight(a, 0) || result.outcome > MF_OUTCOME_ERROR)
         return MF_EINVAL;
+    a->served = true;
+    w->pool->births = 0;
     bool wanted = flight->future != NULL;
     if (flight->setup && result.outcome == MF_OUTCOME_ERROR)
         snprintf(w->broken, sizeof w->broken, "worker %s could not be set up: a call of everywhere failed", w->name);
