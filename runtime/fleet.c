@@ -12,11 +12,9 @@
 #include "sched.h"
 #include "sys.h"
 
-#define AHEAD_NS      1000000 /* so much work may stand ahead, while tasks are shorter than that */
-#define OVERDUE_NS    2000000 /* work that stands ahead for longer is given to an agent that has none */
-#define IDLE_NS       100000  /* an agent that was not heard of for so long may have died unseen */
-
-#define ENDING_GRACES 10 /* grace times for an agent to close its interpreter, which may have to free much memory */
+#define AHEAD_NS   1000000 /* so much work may stand ahead, while tasks are shorter than that */
+#define OVERDUE_NS 2000000 /* work that stands ahead for longer is given to an agent that has none */
+#define IDLE_NS    100000  /* an agent that was not heard of for so long may have died unseen */
 
 /* --- Sending ----------------------------------------------------------------------------------------------------- */
 
@@ -143,16 +141,6 @@ void mf_fleet_abandon(struct mf_worker *worker)
     mf_peer_end(a, a->greeted ? "did not stop" : "did not say hello in time");
 }
 
-/* Closing its interpreter may never end, too: a finalizer may wait for something. */
-static void limit_end(struct mf_worker *w)
-{
-    if (w->deadline != MF_SYS_NEVER)
-        return;
-    w->interrupted = true;
-    w->deadline = mf_sys_now() + ENDING_GRACES * w->pool->grace;
-    mf_owner_alarm(w->pool->owner, w->deadline);
-}
-
 void mf_fleet_leave(struct mf_pool *pool)
 {
     mf_peer_collect(pool);
@@ -164,7 +152,7 @@ void mf_fleet_leave(struct mf_pool *pool)
         a->dying = true;
         mf_link_queue(a->link, MF_MSG_BYE, 0, NULL, 0);
         mf_peer_flush(a);
-        limit_end(a->worker);
+        mf_peer_limit_end(a);
     }
 }
 

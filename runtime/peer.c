@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hooks.h"
 #include "log.h"
 #include "owner.h"
 #include "sched.h"
@@ -19,6 +20,7 @@
 
 #define HELLO_NS                30000000000u /* an agent that has not said hello by then never will */
 #define LAST_WORDS              100000       /* reads of a dead agent's stream, should somebody else hold it open */
+#define ENDING_GRACES           10           /* grace times for an agent to close its interpreter and free its memory */
 #define DYING_NS                50000000     /* a process that ends is waited for that long */
 
 #define OF_WATCH(watch, member) ((struct mf_peer *)(void *)((char *)(watch)-offsetof(struct mf_peer, member)))
@@ -134,6 +136,17 @@ void mf_peer_flush(struct mf_peer *a)
 {
     mf_link_flush(a->link); /* if the peer is gone, reading says so */
     update_watch(a);
+}
+
+/* Closing its interpreter may never end, too: a finalizer may wait for something. */
+void mf_peer_limit_end(struct mf_peer *a)
+{
+    struct mf_worker *w = a->worker;
+    if (w->deadline != MF_SYS_NEVER)
+        return;
+    w->interrupted = true;
+    w->deadline = mf_sys_now() + ENDING_GRACES * w->pool->grace;
+    mf_owner_alarm(w->pool->owner, w->deadline);
 }
 
 /* --- Burying ----------------------------------------------------------------------------------------------------- */
@@ -291,13 +304,15 @@ static void on_death(struct mf_loop_watch *watch, unsigned events)
 {
     struct mf_peer *a = OF_WATCH(watch, death);
     struct mf_fault fault = {0};
+    enum mf_err e;
     unsigned rounds = 0;
     (void)events;
     a->dying = true;
-    while (read_link(a, &fault) == MF_OK) {
-        if (++rounds > LAST_WORDS)
-            break;
-    }
+    do
+        e = read_link(a, &fault);
+    while (e == MF_OK && ++rounds <= LAST_WORDS);
+    if (e == MF_EINVAL && !a->bye[0])
+        snprintf(a->bye, sizeof a->bye, "%.*s", MF_PEER_LINE - 1, fault.text);
     mf_peer_end(a, a->doom);
 }
 
@@ -423,7 +438,7 @@ enum mf_err mf_peer_start(struct mf_pool *pool, int index, mf_peer_launch *launc
         return MF_OK; /* buried, and counted as a birth that failed */
     }
     mf_link_limit(a->link, MF_MSG_MAX_HELLO);
-    w->deadline = mf_sys_now() + HELLO_NS;
+    w->deadline = mf_sys_now() + mf_hooks_hello_time(HELLO_NS);
     mf_owner_alarm(pool->owner, w->deadline);
     return MF_OK;
 }

@@ -80,6 +80,9 @@ enum mf_err mf_peer_send(struct mf_peer *peer, const struct mf_future *f);
 enum mf_err mf_peer_send_setup(struct mf_peer *peer, const struct mf_setup *setup);
 void mf_peer_flush(struct mf_peer *peer);
 
+/* The agent is about to end by itself: gives it a time for that, after which it is abandoned. */
+void mf_peer_limit_end(struct mf_peer *peer);
+
 /* Ends the agent, whatever state it is in: kills what is left of its process, reads its last words, loses the task it was
  * running, gives back the others, frees the slot. why, for one that has not ended by itself ("does not answer"); NULL: how the
  * process ended is said. While its link is being read it is only killed, and the reader does the rest. */

@@ -120,6 +120,7 @@ static enum mf_err on_fetch(struct mf_peer *a, const struct mf_link_frame *frame
 static enum mf_err on_bye(struct mf_peer *a, const struct mf_link_frame *frame)
 {
     a->dying = true;
+    mf_peer_limit_end(a);
     snprintf(a->bye, sizeof a->bye, "%.*s", (int)frame->head.length, (const char *)frame->body);
     return MF_OK;
 }

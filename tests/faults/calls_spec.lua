@@ -1,5 +1,5 @@
--- System calls that fail under the master and under its worker processes, one at a time: what cannot be hidden is an error in
--- words, never a crash or a hang. Each case names the row of the list of faults that it provokes.
+-- System calls that fail under the master and under its worker processes, one at a time: what cannot be hidden is an
+-- error in words, never a crash or a hang. Each case names the row of the list of faults that it provokes.
 local fails = require("tests.support.fails")
 local program = require("tests.support.program")
 local H = require("tests.conformance.helper")
@@ -20,8 +20,8 @@ local WORK = [[
     assert(bad:wait(30) and (bad:state() == "failed" or bad:state() == "lost"))
     io.stderr:write("whole\n")]]
 
--- Runs the work once for each number from first to last, under the command prefix, in which N stands for the number. Returns
--- how many runs were whole, and fails unless the others ended with code 1 and an error in words.
+-- Runs the work once for each number from first to last, under the command prefix, in which N stands for the number.
+-- Returns how many runs were whole, and fails unless the others ended with code 1 and an error in words.
 local function sweep(prefix, first, last)
     local r = program.with_folder(function(folder)
         program.write_file(folder .. "/work.lua", WORK)
@@ -46,8 +46,8 @@ local function sweep(prefix, first, last)
 end
 
 describe("R3: a call that fails", function()
-    -- A shim that lets calls fail, for fn; nothing under a sanitizer, which replaces the same functions. It must be loaded by
-    -- the program only, not by the commands around it.
+    -- A shim that lets calls fail, for fn; nothing under a sanitizer, which replaces the same functions. It must be
+    -- loaded by the program only, not by the commands around it.
     local function with_shim(fn)
         program.with_folder(function(folder)
             local shim, why = fails.build(folder)
@@ -67,7 +67,11 @@ describe("R3: a call that fails", function()
 
     it("only for now is invisible", function()
         with_shim(function(shim)
-            local cases = { recvmsg = { EINTR, EAGAIN }, sendmsg = { EINTR, EAGAIN, ENOBUFS }, ppoll = { EINTR, ENOMEM } }
+            local cases = {
+                recvmsg = { EINTR, EAGAIN },
+                sendmsg = { EINTR, EAGAIN, ENOBUFS },
+                ppoll = { EINTR, ENOMEM },
+            }
             for call, errors in pairs(cases) do
                 for _, number in ipairs(errors) do
                     local order = ("%s N 1 %d"):format(call, number)
@@ -118,7 +122,8 @@ describe("R3: a call that fails", function()
                 assert.equal(0, r.code, r.err)
                 assert.matches("^false\tlost\tlost\tlost: ", r.out)
                 H.has(r.out, words)
-                assert.matches(call == "eventfd" and "\nfalse\t" or "\ntrue\t2\n$", r.out) -- it goes on to fail in the workers
+                -- eventfd goes on to fail in the workers
+                assert.matches(call == "eventfd" and "\nfalse\t" or "\ntrue\t2\n$", r.out)
             end
         end)
     end)

@@ -1,5 +1,5 @@
--- Workers, and the program itself, that are killed in the place of their n-th message, for every n. Needs the program with
--- hooks (runtime/hooks.h).
+-- Workers, and the program itself, that are killed in the place of their n-th message, for every n. Needs the program
+-- with hooks (runtime/hooks.h).
 local processes = require("tests.support.processes")
 local program = require("tests.support.program")
 
@@ -62,8 +62,8 @@ local SCRIPT = [[
     assert(lost <= LOST, "one death has cost " .. lost .. " futures")
     io.stderr:write("whole\n")]]
 
--- Runs the script with the n-th message being somebody's last, for n = 1, 2, ... until nobody has so many. check is shell
--- code that sees $n, the exit code $code, and the files out and err.
+-- Runs the script with the n-th message being somebody's last, for n = 1, 2, ... until nobody has so many. check is
+-- shell code that sees $n, the exit code $code, and the files out and err.
 local function sweep(script, variable, check, step)
     return program.with_folder(function(folder)
         program.write_file(folder .. "/script.lua", script)
