@@ -21,12 +21,16 @@ struct code {
     struct mf_blob *blob;
 };
 
+static const char cannot_write[] = "the connection to the master is broken";
+
 /* --- The end ------------------------------------------------------------------------------------------------------ */
 
 _Noreturn void mf_agent_link_abort(const char *why)
 {
-    if (why)
+    if (why) {
+        signal(SIGPIPE, SIG_IGN); /* nobody may be left to read it */
         dprintf(STDERR_FILENO, "moonfleet agent: %s\n", why);
+    }
     if (getpgrp() == getpid())
         kill(0, SIGKILL); /* what a task has started, too; the master made this group for us */
     _exit(EXIT_FAILURE);
@@ -247,7 +251,7 @@ static void update_watch(struct mf_agent_link *a)
 static void write_waiting(struct mf_agent_link *a)
 {
     if (mf_link_flush(a->link) != MF_OK)
-        mf_agent_link_abort(NULL);
+        mf_agent_link_abort(cannot_write);
     if (a->work && a->work->drained && mf_link_pending(a->link) == 0)
         a->work->drained(a);
 }
@@ -280,8 +284,9 @@ static void ready_out(struct mf_loop_watch *watch, unsigned events)
 void mf_agent_link_send(struct mf_agent_link *a, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts,
                         int n)
 {
-    if (mf_link_send(a->link, kind, id, parts, n) != MF_OK)
-        mf_agent_link_abort(NULL);
+    enum mf_err e = mf_link_send(a->link, kind, id, parts, n);
+    if (e != MF_OK)
+        mf_agent_link_abort(e == MF_ECLOSED ? cannot_write : mf_err_text(e));
     update_watch(a);
 }
 

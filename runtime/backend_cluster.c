@@ -124,8 +124,6 @@ static enum mf_err cluster_feed(struct mf_pool *pool, struct mf_fault *fault)
 
 static void cluster_departed(struct mf_pool *pool, struct mf_host *host, const char *text)
 {
-    if (host->state == MF_HOST_CALLED)
-        pool->starting--; /* its agent has not greeted */
     mf_host_departed(host, text);
     mf_owner_nudge(pool->owner);
     if (!pool->closing && !pool->retired)

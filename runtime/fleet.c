@@ -3,6 +3,7 @@
  * another agent has nothing to do: an agent gives back only what it has not started. */
 #include "fleet.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -11,12 +12,10 @@
 #include "sched.h"
 #include "sys.h"
 
-#define AHEAD_NS      1000000           /* so much work may stand ahead, while tasks are shorter than that */
-#define OVERDUE_NS    2000000           /* work that stands ahead for longer is given to an agent that has none */
-#define IDLE_NS       100000            /* an agent that was not heard of for so long may have died unseen */
-#define BACKLOG       ((size_t)1 << 20) /* bytes that may wait to be written to an agent */
-
-#define ENDING_GRACES 10 /* grace times for an agent to close its interpreter, which may have to free much memory */
+#define AHEAD_NS   1000000           /* so much work may stand ahead, while tasks are shorter than that */
+#define OVERDUE_NS 2000000           /* work that stands ahead for longer is given to an agent that has none */
+#define IDLE_NS    100000            /* an agent that was not heard of for so long may have died unseen */
+#define BACKLOG    ((size_t)1 << 20) /* bytes that may wait to be written to an agent */
 
 /* --- Sending ----------------------------------------------------------------------------------------------------- */
 
@@ -50,23 +49,49 @@ static bool suits(const struct mf_peer *a)
     return (f && mf_future_live(f) == a->lanes[0]->live) || (a->pool->queue.pinned && pinned_lane(a));
 }
 
-/* Sends one queued future to the agent, if there is one for it. */
-static bool send_next(struct mf_peer *a)
+/* It could not be sent. If the agent is gone, another one gets it; this one's end is noticed by reading. */
+static void take_back(struct mf_peer *a, struct mf_future *f, enum mf_err e)
 {
-    struct mf_worker *pinned = a->pool->queue.pinned ? pinned_lane(a) : NULL;
-    struct mf_future *f = mf_sched_send(pinned ? pinned : a->lanes[0]);
-    if (!f)
-        return false;
+    a->n--;
+    if (e == MF_ECLOSED) {
+        a->dying = true;
+        mf_sched_return(f);
+        return;
+    }
+    char text[80];
+    snprintf(text, sizeof text, "the task could not be sent: %s", mf_err_text(e));
+    mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, text);
+}
+
+/* Sends that future to the agent. False: it could not be sent. */
+static bool send_one(struct mf_peer *a, struct mf_future *f)
+{
     struct mf_flight *flight = mf_peer_flight(a, a->n++);
     *flight = (struct mf_flight){.id = f->id, .future = f};
-    if (mf_peer_send(a, f) == MF_ENOMEM) {
-        a->n--;
-        mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, "out of memory while sending the task");
-        return true;
+    enum mf_err e = mf_peer_send(a, f);
+    if (e != MF_OK) {
+        take_back(a, f, e);
+        return false;
     }
     mf_peer_start_ready(a);
     mf_owner_alarm(a->pool->owner, mf_sys_now() + (flight->lane ? a->pool->heartbeat : OVERDUE_NS));
     return true;
+}
+
+static struct mf_future *next_for(struct mf_peer *a)
+{
+    struct mf_worker *pinned = a->pool->queue.pinned ? pinned_lane(a) : NULL;
+    return mf_sched_send(pinned ? pinned : a->lanes[0]);
+}
+
+/* Sends one queued future to the agent, if there is one for it that can be sent. */
+static bool send_next(struct mf_peer *a)
+{
+    struct mf_future *f;
+    while (has_room(a) && suits(a) && (f = next_for(a)) != NULL)
+        if (send_one(a, f))
+            return true;
+    return false;
 }
 
 /* While nobody turned the loop, an idle agent may have died; a task that is sent to it would be lost. */
@@ -89,7 +114,7 @@ static bool send_round(struct mf_pool *pool, unsigned level)
     bool sent = false;
     for (int i = 0; i < pool->size; i++) {
         struct mf_peer *a = mf_peer_at(pool, i);
-        if (has_room(a) && a->n < level * (unsigned)a->nlanes && suits(a))
+        if (a && a->n < level * (unsigned)a->nlanes)
             sent = send_next(a) || sent;
     }
     return sent;
@@ -155,23 +180,13 @@ void mf_fleet_abandon(struct mf_worker *worker)
     mf_peer_end(a, a->greeted ? "did not stop" : "did not say hello in time");
 }
 
-/* Closing its interpreter may never end, too: a finalizer may wait for something. */
-static void limit_end(struct mf_worker *w)
-{
-    if (w->deadline != MF_SYS_NEVER)
-        return;
-    w->interrupted = true;
-    w->deadline = mf_sys_now() + ENDING_GRACES * w->pool->grace;
-    mf_owner_alarm(w->pool->owner, w->deadline);
-}
-
 void mf_fleet_dismiss(struct mf_worker *worker)
 {
     struct mf_peer *a = mf_peer_of(worker);
     a->dying = true;
     mf_link_queue(a->link, MF_MSG_BYE, 0, NULL, 0);
     mf_peer_flush(a);
-    limit_end(worker);
+    mf_peer_limit_end(a);
 }
 
 void mf_fleet_forget(struct mf_owner *owner)

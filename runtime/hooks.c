@@ -45,6 +45,12 @@ size_t mf_hooks_inline_max(size_t n)
     return max ? max : n;
 }
 
+uint64_t mf_hooks_hello_time(uint64_t ns)
+{
+    unsigned long ms = number("MF_TEST_HELLO_MS");
+    return ms ? ms * 1000000u : ns;
+}
+
 void mf_hooks_message(void)
 {
     unsigned long last = number(atomic_load(&agent) ? "MF_TEST_AGENT_DIES" : "MF_TEST_MASTER_DIES");

@@ -302,8 +302,8 @@ void mf_launch_describe(const struct mf_launch_end *end, char *text, size_t n)
 
 void mf_launch_signal(pid_t pid, int signal)
 {
-    if (pid > 1) /* -1 would mean everybody */
-        kill(-pid, signal);
+    if (pid > 1 && kill(-pid, signal) != 0) /* -1 would mean everybody */
+        kill(pid, signal);                  /* it has left its group, as an agent that ends does */
 }
 
 bool mf_launch_self(char *path, size_t n)

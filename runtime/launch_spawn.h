@@ -51,7 +51,8 @@ bool mf_launch_ends_by(const struct mf_launch_child *child, uint64_t deadline);
 /* Words for it: "exited with code 3", "killed by SIGKILL (possibly out of memory)", "ended, how is unknown". */
 void mf_launch_describe(const struct mf_launch_end *end, char *text, size_t n);
 
-/* SIGTERM, SIGKILL, ... to the child's process group; ESRCH is no error. */
+/* SIGTERM, SIGKILL, ... to the process group of a child that has not been collected, or to it alone where there is none of
+ * its own any more. */
 void mf_launch_signal(pid_t pid, int signal);
 
 /* The path of the running program; false when the system does not tell. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hooks.h"
 #include "log.h"
 #include "owner.h"
 #include "sched.h"
@@ -191,7 +192,6 @@ enum mf_err mf_peer_greet(struct mf_peer *a, struct mf_fault *fault)
     enum mf_err e = MF_OK;
     a->greeted = true;
     pool->starting--;
-    pool->births = 0;
     for (int i = 0; i < a->nlanes; i++) {
         a->lanes[i]->deadline = MF_SYS_NEVER;
         mf_worker_move(a->lanes[i], MF_WORKER_STARTING, MF_WORKER_IDLE);
@@ -276,6 +276,8 @@ static void attach(struct mf_peer *a, struct mf_stream_end *stream, struct mf_fa
     struct mf_pool *pool = a->pool;
     pool->starting++;
     a->link = stream ? mf_link_new(stream, mf_peer_received, a, fault) : NULL;
+    if (stream && !a->link)
+        stream->table->close(stream);
     struct mf_loop *loop = a->link ? mf_owner_loop(pool->owner, fault) : NULL;
     if (!loop || mf_peer_watch(a, loop) != MF_OK) {
         mf_peer_end(a, "could not be watched: out of memory");
@@ -284,7 +286,7 @@ static void attach(struct mf_peer *a, struct mf_stream_end *stream, struct mf_fa
             mf_peer_end(a, fault->text);
     } else {
         mf_link_limit(a->link, MF_MSG_MAX_HELLO);
-        a->lanes[0]->deadline = mf_sys_now() + HELLO_NS;
+        a->lanes[0]->deadline = mf_sys_now() + mf_hooks_hello_time(HELLO_NS);
         mf_owner_alarm(pool->owner, a->lanes[0]->deadline);
     }
 }
@@ -305,7 +307,10 @@ enum mf_err mf_peer_start(struct mf_pool *pool, int index, mf_peer_launch *launc
         return e;
     }
     snprintf(a->name, sizeof a->name, "worker %s", a->lanes[0]->name);
-    attach(a, mf_stream_fd_new(a->child.socket, fault), fault);
+    struct mf_stream_end *stream = mf_stream_fd_new(a->child.socket, fault);
+    if (!stream)
+        close(a->child.socket);
+    attach(a, stream, fault);
     return MF_OK; /* buried, and counted as a birth that failed, if something was wrong */
 }
 

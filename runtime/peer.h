@@ -46,7 +46,10 @@ struct mf_peer {
     struct mf_flight *flights; /* a ring of cap */
     unsigned first, n, cap;
     bool greeted;
+    bool served;             /* it has sent a result */
     bool dying;              /* it was sent a signal that ends it, or has said BYE */
+    bool reading;            /* its link is being read, which may let go of the lock: it must not be ended now */
+    const char *doom;        /* why it shall be ended as soon as its link is not being read any more; or NULL */
     char bye[MF_PEER_LINE];  /* why it said it ends */
     char line[MF_PEER_LINE]; /* the last whole line of its stderr, and what came behind it */
     char part[MF_PEER_LINE];
@@ -118,9 +121,12 @@ void mf_peer_flush(struct mf_peer *peer);
  * stay. MF_ENOMEM. */
 enum mf_err mf_peer_widen(struct mf_peer *peer, int lanes, int index);
 
+/* The agent is about to end by itself: gives it a time for that, after which it is abandoned. */
+void mf_peer_limit_end(struct mf_peer *peer);
+
 /* Ends the agent, whatever state it is in: kills what is left of its process, reads its last words, loses the task it was
  * running, gives back the others, frees the slot. why, for one that has not ended by itself ("does not answer"); NULL: how the
- * process ended is said. */
+ * process ended is said. While its link is being read it is only killed, and the reader does the rest. */
 void mf_peer_end(struct mf_peer *peer, const char *why);
 
 /* Collects those processes of ended agents that had not ended then. */

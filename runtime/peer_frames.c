@@ -101,6 +101,8 @@ static enum mf_err on_result(struct mf_peer *a, const struct mf_link_frame *fram
     if (!mf_peer_can_run(a, flight) || (flight->future && !flight->lane) ||
         (result.outcome > MF_OUTCOME_ERROR && !lost))
         return MF_EINVAL;
+    a->served = true;
+    a->pool->births = 0;
     if (flight->setup && result.outcome != MF_OUTCOME_VALUE)
         snprintf(a->lanes[0]->broken, sizeof a->lanes[0]->broken, "%s could not be set up: a call of everywhere failed",
                  a->name);
@@ -153,6 +155,7 @@ static enum mf_err on_fetch(struct mf_peer *a, const struct mf_link_frame *frame
 static enum mf_err on_bye(struct mf_peer *a, const struct mf_link_frame *frame)
 {
     a->dying = true;
+    mf_peer_limit_end(a);
     snprintf(a->bye, sizeof a->bye, "%.*s", (int)frame->head.length, (const char *)frame->body);
     return MF_OK;
 }

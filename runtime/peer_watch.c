@@ -15,6 +15,7 @@
 #include "sched.h"
 #include "sys.h"
 
+#define ENDING_GRACES           10       /* grace times for an agent to close its interpreter and free its memory */
 #define LAST_WORDS              100000   /* reads of a dead agent's stream, should somebody else hold it open */
 #define DYING_NS                50000000 /* a process that ends is waited for that long */
 
@@ -41,9 +42,35 @@ static void unwatch(struct mf_peer *a)
     close_fd(&a->child.errors);
 }
 
+/* Closing its interpreter may never end, too: a finalizer may wait for something. */
+void mf_peer_limit_end(struct mf_peer *a)
+{
+    struct mf_worker *w = a->lanes[0];
+    if (w->deadline != MF_SYS_NEVER)
+        return;
+    w->interrupted = true;
+    w->deadline = mf_sys_now() + ENDING_GRACES * w->pool->grace;
+    mf_owner_alarm(w->pool->owner, w->deadline);
+}
+
+static bool is_working(const struct mf_peer *a)
+{
+    for (int i = 0; i < a->nlanes; i++)
+        if (a->lanes[i]->running)
+            return true;
+    return false;
+}
+
+/* Has it ever done anything, as far as can be known? One that says why it ends has not started a task. */
+static bool has_served(const struct mf_peer *a)
+{
+    return a->served || (is_working(a) && !a->bye[0]);
+}
+
 /* What has been started is lost, unless it may be tried again; the rest was not. */
 static void return_flights(struct mf_peer *a, const char *text)
 {
+    bool served = has_served(a);
     for (unsigned i = a->n; i > 0; i--) {
         struct mf_flight *flight = mf_peer_flight(a, i - 1);
         if (!flight->gone && !flight->lane && flight->future)
@@ -54,6 +81,11 @@ static void return_flights(struct mf_peer *a, const char *text)
         struct mf_worker *w = a->lanes[i];
         if (!w->running)
             continue;
+        if (!served) {
+            mf_sched_return(w->running);
+            w->running = NULL;
+            continue;
+        }
         snprintf(w->broken, sizeof w->broken, "%.*s", (int)sizeof w->broken - 1, text);
         mf_sched_settle(w, MF_OUTCOME_ERROR, NULL);
     }
@@ -88,11 +120,9 @@ static void describe(struct mf_peer *a, const char *how, char *text, size_t n)
     snprintf(text, n, "%s %s%s%s%s", a->name, how, *last ? " (it said: " : "", last, *last ? ")" : "");
 }
 
-/* A pool whose workers die before they say hello must not start them for ever. */
-static void count_birth(struct mf_peer *a, const char *text)
+/* A pool whose workers die before they do anything must not start them for ever. */
+static void count_birth(struct mf_pool *pool, const char *text)
 {
-    struct mf_pool *pool = a->pool;
-    pool->starting--;
     if (++pool->births >= MF_POOL_BIRTHS) {
         pool->births = 0;
         mf_sched_lose_all(pool, text);
@@ -105,18 +135,20 @@ static void bury(struct mf_peer *a, const char *how)
     struct mf_host *host = a->host;
     struct mf_fault fault;
     char text[sizeof a->lanes[0]->broken + MF_PEER_LINE];
-    bool greeted = a->greeted;
+    bool greeted = a->greeted, served = has_served(a);
     mf_pool_ref(pool);
     a->dying = true;
     describe(a, how, text, sizeof text);
     mf_log(MF_LOG_POOL, "%s", text);
     unwatch(a);
     return_flights(a, text);
+    if (!greeted)
+        pool->starting--;
     leave_slots(a);
     if (host)
         pool->backend->departed(pool, host, text);
-    else if (!greeted)
-        count_birth(a, text);
+    else if (!served)
+        count_birth(pool, text);
     if (atomic_load(&pool->queue.pending) && !pool->closing && pool->backend->feed(pool, &fault) != MF_OK)
         mf_sched_lose_all(pool, fault.text);
     mf_pool_unref(pool);
@@ -147,8 +179,6 @@ void mf_peer_collect(struct mf_pool *pool)
 static void end_child(struct mf_peer *a, const char *why)
 {
     char how[96];
-    mf_launch_signal(a->child.pid,
-                     SIGKILL); /* its tasks' own processes, too; its number is its own until it is collected */
     mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS);
     struct mf_launch_end end = mf_launch_reap(a->child.pid);
     if (!end.ended)
@@ -176,23 +206,42 @@ static void end_remote(struct mf_peer *a, const char *why)
 
 void mf_peer_end(struct mf_peer *a, const char *why)
 {
-    if (a->remote)
+    /* Its tasks' own processes, too. Before it is collected, as long as its number is its own. */
+    if (!a->remote)
+        mf_launch_signal(a->child.pid, SIGKILL);
+    if (a->reading) {
+        a->doom = why ? why : "ended";
+        a->dying = true;
+    } else if (a->remote) {
         end_remote(a, why);
-    else
+    } else {
         end_child(a, why);
+    }
 }
 
+static enum mf_err read_link(struct mf_peer *a, struct mf_fault *fault)
+{
+    a->reading = true;
+    enum mf_err e = mf_link_read(a->link, fault);
+    a->reading = false;
+    return e;
+}
+
+/* What it still had to say is read; its end is the end of the stream. Nothing is sent to it any more. */
 static void on_death(struct mf_loop_watch *watch, unsigned events)
 {
     struct mf_peer *a = OF_WATCH(watch, death);
     struct mf_fault fault = {0};
+    enum mf_err e;
     unsigned rounds = 0;
     (void)events;
-    while (mf_link_read(a->link, &fault) == MF_OK) { /* what it still had to say; its end is the end of the stream */
-        if (++rounds > LAST_WORDS)
-            break;
-    }
-    mf_peer_end(a, NULL);
+    a->dying = true;
+    do
+        e = read_link(a, &fault);
+    while (e == MF_OK && ++rounds <= LAST_WORDS);
+    if (e == MF_EINVAL && !a->bye[0])
+        snprintf(a->bye, sizeof a->bye, "%.*s", MF_PEER_LINE - 1, fault.text);
+    mf_peer_end(a, a->doom);
 }
 
 static const char *why_closed(struct mf_peer *a)
@@ -200,6 +249,14 @@ static const char *why_closed(struct mf_peer *a)
     if (a->remote || mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS))
         return NULL; /* as a rule because it ends, a moment before that can be seen */
     return "closed its connection";
+}
+
+static void after_read(struct mf_peer *a, struct mf_pool *pool)
+{
+    struct mf_fault fault;
+    mf_peer_update_watch(a);
+    if (pool->backend->feed(pool, &fault) != MF_OK)
+        mf_sched_lose_all(pool, fault.text);
 }
 
 static void on_socket(struct mf_loop_watch *watch, unsigned events)
@@ -212,15 +269,15 @@ static void on_socket(struct mf_loop_watch *watch, unsigned events)
     if (!(events & (MF_LOOP_READ | MF_LOOP_HANGUP | MF_LOOP_AGAIN)))
         return;
     mf_pool_ref(pool);
-    enum mf_err e = mf_link_read(a->link, &fault);
-    if (e == MF_OK)
-        mf_peer_update_watch(a);
-    if (e == MF_ECLOSED || e == MF_ELOST)
+    enum mf_err e = read_link(a, &fault);
+    if (a->doom)
+        mf_peer_end(a, a->doom);
+    else if (e == MF_ECLOSED || e == MF_ELOST)
         mf_peer_end(a, why_closed(a));
     else if (e != MF_OK)
         mf_peer_end(a, fault.text);
-    else if (pool->backend->feed(pool, &fault) != MF_OK)
-        mf_sched_lose_all(pool, fault.text);
+    else
+        after_read(a, pool);
     mf_pool_unref(pool);
 }
 

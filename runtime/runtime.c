@@ -39,6 +39,10 @@ struct mf_pool *mf_runtime_pool(struct mf_owner *owner, const char *backend, con
         unknown_backend(backend, fault);
         return NULL;
     }
+    if (!b->departed != !options->hosts) {
+        mf_fault_set(fault, MF_EINVAL, "the plan %s %s", name, b->departed ? "needs hosts" : "takes no hosts");
+        return NULL;
+    }
     if (owner->closing) {
         mf_fault_set(fault, MF_ECLOSED, "the runtime is closed");
         return NULL;

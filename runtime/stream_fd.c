@@ -54,6 +54,7 @@ static ssize_t after_write(struct fd_stream *s, ssize_t n)
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ETOOMANYREFS)
         return 0;
     s->error = errno;
+    shutdown(s->fd, SHUT_WR); /* so that the other side learns of it, whatever it was */
     return -1;
 }
 

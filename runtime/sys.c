@@ -21,7 +21,7 @@
 #endif
 
 #define NS        1000000000ull
-#define SEM_SLICE NS /* a semaphore sleeps on the wall clock: look at the monotonic one this often */
+#define SEM_SLICE NS /* where a semaphore sleeps on the wall clock: look at the monotonic one this often */
 
 uint64_t mf_sys_now(void)
 {
@@ -191,6 +191,13 @@ void mf_sys_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64
     pthread_cond_timedwait(cond, mutex, &t);
 }
 
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30) && !defined(__SANITIZE_THREAD__) /* which does not know this call */
+bool mf_sys_sem_wait_until(sem_t *sem, uint64_t deadline)
+{
+    struct timespec t = {.tv_sec = (time_t)(deadline / NS), .tv_nsec = (long)(deadline % NS)};
+    return sem_clockwait(sem, CLOCK_MONOTONIC, &t) == 0;
+}
+#else
 bool mf_sys_sem_wait_until(sem_t *sem, uint64_t deadline)
 {
     for (;;) {
@@ -209,6 +216,7 @@ bool mf_sys_sem_wait_until(sem_t *sem, uint64_t deadline)
             return false;
     }
 }
+#endif
 
 void mf_sys_spin(unsigned turn, unsigned yield_every)
 {

@@ -7,6 +7,9 @@ local program = {}
 
 program.path = os.getenv("MOONFLEET") or "build/moonfleet"
 
+-- The same for whoever is in another folder.
+program.absolute = program.path:sub(1, 1) == "/" and program.path or os.getenv("PWD") .. "/" .. program.path
+
 -- The program of the same build with the hooks of runtime/hooks.h.
 program.hooks = os.getenv("MOONFLEET_HOOKS") or "build/hooks/moonfleet"
 
