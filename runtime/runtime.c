@@ -40,7 +40,7 @@ struct mf_pool *mf_runtime_pool(struct mf_owner *owner, const char *backend, con
         return NULL;
     }
     if (!b->departed != !options->hosts) {
-        mf_fault_set(fault, MF_EINVAL, "the plan %s %s", name, b->departed ? "needs hosts" : "takes no hosts");
+        mf_fault_set(fault, MF_EINVAL, "the plan %s %s", backend, b->departed ? "needs hosts" : "takes no hosts");
         return NULL;
     }
     if (owner->closing) {

@@ -74,7 +74,7 @@ local specs = {
 M.metatable = { __name = "moonfleet.plan" }
 
 -- Hosts are names, as far as names tell them.
-local function shown(name, value)
+local function option_text(name, value)
     if name ~= "hosts" then
         return tostring(value)
     end
@@ -97,7 +97,7 @@ local function level_text(level)
         or level.workers and ("%s:%d"):format(level[1], level.workers)
         or level[1]
     for i, name in ipairs(names) do
-        parts[i + 1] = ("%s=%s"):format(name, shown(name, level[name]))
+        parts[i + 1] = ("%s=%s"):format(name, option_text(name, level[name]))
     end
     return table.concat(parts, ",")
 end

@@ -21,7 +21,7 @@ local function say_and_fail(i)
 end
 
 -- What fn makes the program write to its standard output, collected by a program of its own.
-local function output_of(backend, code)
+local function output_of(code)
     local program = os.getenv("MOONFLEET") or arg[-1]
     local path = os.tmpname()
     local file = assert(io.open(path, "wb"))
@@ -53,7 +53,7 @@ return function(t, backend)
     end)
 
     it("relays in the order of collecting, once", function()
-        assert.equal("<2><1><2.5>", output_of(backend, [[
+        assert.equal("<2><1><2.5>", output_of([[
             local mf = require("moonfleet")
             local function say(i) io.write(("<%s>"):format(i)) end
             local a, b = mf.future(say, 1), mf.future(say, 2)
@@ -71,7 +71,7 @@ return function(t, backend)
         for i = 1, 60 do
             expected[i] = ("<%d>"):format(i)
         end
-        assert.equal(table.concat(expected), output_of(backend, [[
+        assert.equal(table.concat(expected), output_of([[
             local mf = require("moonfleet")
             mf.map(mf.range(60), function(i)
                 local stop = mf.now() + (i % 7 == 0 and 0.005 or 0)
@@ -82,7 +82,7 @@ return function(t, backend)
     end)
 
     it("relays what was written before an error", function()
-        assert.equal("<1><2><3>false", output_of(backend, [[
+        assert.equal("<1><2><3>false", output_of([[
             local mf = require("moonfleet")
             io.write(tostring((pcall(mf.map, mf.range(9), function(i)
                 io.write(("<%d>"):format(i))
@@ -92,7 +92,7 @@ return function(t, backend)
     end)
 
     it("drops output when told so", function()
-        assert.equal("end", output_of(backend, [[
+        assert.equal("end", output_of([[
             local mf = require("moonfleet")
             mf.map(mf.range(9), print, { output = "discard" })
             io.write("end")
@@ -102,7 +102,7 @@ return function(t, backend)
     end)
 
     it("shows live output with the worker's name", function()
-        local text = output_of(backend, [[
+        local text = output_of([[
             require("moonfleet").future({ output = "live" }, print, "hello"):wait()
         ]])
         H.has(text, backend.name)
