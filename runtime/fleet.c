@@ -3,6 +3,7 @@
  * another agent has nothing to do: an agent gives back only what it has not started. */
 #include "fleet.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@
 
 #define AHEAD_NS   1000000           /* so much work may stand ahead, while tasks are shorter than that */
 #define OVERDUE_NS 2000000           /* work that stands ahead for longer is given to an agent that has none */
+#define TERM_SHARE 4                 /* the last quarter of the grace time is SIGTERM's */
 #define IDLE_NS    100000            /* an agent that was not heard of for so long may have died unseen */
 #define BACKLOG    ((size_t)1 << 20) /* bytes that may wait to be written to an agent */
 
@@ -149,6 +151,8 @@ void mf_fleet_interrupt(struct mf_worker *worker)
         flight->future = NULL;
         mf_link_queue(a->link, MF_MSG_CANCEL, flight->id, NULL, 0);
     }
+    if (!a->remote && worker->deadline != MF_SYS_NEVER)
+        worker->deadline -= worker->pool->grace / TERM_SHARE; /* for SIGTERM, see abandon */
     mf_peer_flush(a);
 }
 
@@ -168,13 +172,25 @@ void mf_fleet_withdraw(struct mf_pool *pool, struct mf_future *f)
     }
 }
 
+/* A process that did not stop by itself is asked by SIGTERM, in case a library of its own wants to tidy up. */
+static bool ask_by_signal(struct mf_peer *a, struct mf_worker *worker)
+{
+    if (a->remote || a->asked || !a->greeted || a->dying)
+        return false;
+    a->asked = true;
+    mf_launch_signal(a->child.pid, SIGTERM);
+    worker->deadline = mf_sys_now() + worker->pool->grace / TERM_SHARE;
+    mf_owner_alarm(worker->pool->owner, worker->deadline);
+    return true;
+}
+
 /* The slot is free at once; what is left of the agent is buried when its process has ended. A node sees to its workers
  * itself: the lane is free when it says so. */
 void mf_fleet_abandon(struct mf_worker *worker)
 {
     struct mf_peer *a = mf_peer_of(worker);
     worker->deadline = MF_SYS_NEVER;
-    if (a->host && a->greeted && !a->dying)
+    if ((a->host && a->greeted && !a->dying) || (!worker->pool->closing && ask_by_signal(a, worker)))
         return;
     mf_log(MF_LOG_POOL, "%s does not stop: killed", a->name);
     mf_peer_end(a, a->greeted ? "did not stop" : "did not say hello in time");

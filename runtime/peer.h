@@ -48,6 +48,7 @@ struct mf_peer {
     bool greeted;
     bool served;             /* it has sent a result */
     bool dying;              /* it was sent a signal that ends it, or has said BYE */
+    bool asked;              /* it was sent SIGTERM, because its task did not stop */
     bool reading;            /* its link is being read, which may let go of the lock: it must not be ended now */
     const char *doom;        /* why it shall be ended as soon as its link is not being read any more; or NULL */
     char bye[MF_PEER_LINE];  /* why it said it ends */
