@@ -22,7 +22,8 @@ void mf_lib_hosts(lua_State *L);
  * pointer is taken out. */
 struct mf_hosts **mf_lib_push_hosts(lua_State *L, int idx);
 
-/* Pushes a list, for each host of the pool: { name, state = "here"|"called"|"away", workers, seconds, text }. */
+/* Pushes a list, for each host of the pool: { name, state = "here"|"called"|"away", workers, first (worker),
+ * seconds, text }. */
 void mf_lib_push_host_states(lua_State *L, struct mf_pool *pool);
 
 /* The open pool at idx; raises when it is none, or closed. */

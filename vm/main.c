@@ -27,6 +27,7 @@ struct options {
 };
 
 static const char usage[] = "usage: moonfleet [options] [script [args]]\n"
+                            "       moonfleet check host...\n"
                             "Available options are:\n"
                             "  -e stat   execute string 'stat'\n"
                             "  -i        enter interactive mode after executing 'script'\n"
@@ -36,6 +37,7 @@ static const char usage[] = "usage: moonfleet [options] [script [args]]\n"
                             "  -E        ignore environment variables\n"
                             "  -W        turn warnings on\n"
                             "  -j n      use n workers\n"
+                            "  --hosts h use the cores of these hosts: a,user@b:port (-j n: n workers of each)\n"
                             "  --plan p  how futures are resolved, for example 'threads:4' or 'sequential'\n"
                             "  --seed n  make random streams repeatable\n"
                             "  --log s   trace lines: area[,area...][:file]; areas: future pool backend all\n"
@@ -113,6 +115,12 @@ static bool set_plan(struct options *o, const char *text)
     return true;
 }
 
+static bool set_hosts(struct options *o, const char *text)
+{
+    o->config.hosts = text;
+    return true;
+}
+
 static bool set_log(struct options *o, const char *text)
 {
     o->config.log = text;
@@ -122,7 +130,7 @@ static bool set_log(struct options *o, const char *text)
 static const struct long_option {
     const char *name;
     bool (*set)(struct options *o, const char *text);
-} long_options[] = {{"--plan", set_plan}, {"--seed", set_seed}, {"--log", set_log}};
+} long_options[] = {{"--plan", set_plan}, {"--hosts", set_hosts}, {"--seed", set_seed}, {"--log", set_log}};
 
 /* "--name value" or "--name=value". */
 static bool read_long(struct options *o, char *argv[], int *i)
@@ -297,6 +305,20 @@ static int run_rest(struct mf_interp *interp, const struct options *o, int argc)
     return run_prompt(interp);
 }
 
+/* moonfleet check a b: looks whether hosts can be used. */
+static bool is_check(int argc, char *argv[])
+{
+    return argc > 2 && strcmp(argv[1], "check") == 0 && access("check", F_OK) != 0;
+}
+
+static int run_check(struct mf_interp *interp, int argc, char *argv[])
+{
+    static const char code[] = "os.exit(require('moonfleet.check').main(arg), true)";
+    int status = done(interp, mf_set_args(interp, argc, argv, 1));
+    catch_sigint();
+    return status == EXIT_SUCCESS ? done(interp, mf_run_string(interp, code, sizeof code - 1, "=check")) : status;
+}
+
 static int run_all(struct mf_interp *interp, const struct options *o, int argc, char *argv[])
 {
     int code = done(interp, mf_set_args(interp, argc, argv, o->script));
@@ -340,7 +362,7 @@ int main(int argc, char *argv[])
     enum mf_status status = mf_open(&o.config, &interp);
     int code = done(interp, status);
     if (code == EXIT_SUCCESS)
-        code = run_all(interp, &o, argc, argv);
+        code = is_check(argc, argv) ? run_check(interp, argc, argv) : run_all(interp, &o, argc, argv);
     close_all(interp);
     return code;
 }

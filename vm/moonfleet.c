@@ -109,7 +109,7 @@ static void set_integer(lua_State *L, const char *field, lua_Integer value)
 /* Policy stands in the library's Lua; it is loaded early only when there is something to tell it. */
 static void apply_plan(lua_State *L, const struct mf_config *config)
 {
-    if (!config->plan && config->workers == 0 && !config->has_seed)
+    if (!config->plan && !config->hosts && config->workers == 0 && !config->has_seed)
         return;
     lua_getglobal(L, "require");
     lua_pushliteral(L, "moonfleet.plan");
@@ -119,6 +119,10 @@ static void apply_plan(lua_State *L, const struct mf_config *config)
     if (config->plan) {
         lua_pushstring(L, config->plan);
         lua_setfield(L, -2, "plan");
+    }
+    if (config->hosts) {
+        lua_pushstring(L, config->hosts);
+        lua_setfield(L, -2, "hosts");
     }
     if (config->workers != 0)
         set_integer(L, "workers", config->workers);

@@ -31,10 +31,11 @@ enum mf_status {
 
 /* How to open an interpreter. All zero bytes is a good configuration. */
 struct mf_config {
-    bool ignore_env;  /* do not read LUA_INIT, LUA_PATH, LUA_CPATH and Moonfleet's own variables */
-    const char *plan; /* for example "threads:4" or "sequential"; NULL: MOONFLEET_PLAN, or threads on all cores */
-    int workers;      /* of the plan; 0: as the plan says */
-    bool has_seed;    /* use seed for the random streams; otherwise each run differs */
+    bool ignore_env;   /* do not read LUA_INIT, LUA_PATH, LUA_CPATH and Moonfleet's own variables */
+    const char *plan;  /* for example "threads:4" or "sequential"; NULL: MOONFLEET_PLAN, or threads on all cores */
+    const char *hosts; /* of a cluster, "a,bob@b:2222", in place of a plan; NULL: none */
+    int workers;       /* of the plan, or of each host; 0: as the plan says */
+    bool has_seed;     /* use seed for the random streams; otherwise each run differs */
     int64_t seed;
     const char *log; /* trace lines: "area[,area...][:file]"; NULL: MOONFLEET_LOG, or none */
 };

@@ -391,10 +391,14 @@ end
 ---Setting a plan retires the workers of the one before: its outstanding futures finish, its exports are forgotten. In
 ---a task the plan lasts until the task ends.
 ---
----Options of `threads` and `processes`: `workers` (default `mf.cores()`), `queue_bytes` (bytes of queued tasks past
----which creation waits), `grace` (seconds that a cancelled task has to end). Of `processes` also `heartbeat`
----(seconds between two questions to a worker that works; one that leaves three without an answer is lost; default
----5) and `program` (path of the moonfleet program that the workers are; default the running one).
+---Options of `threads`, `forks`, `processes` and `cluster`: `workers` (default `mf.cores()`), `queue_bytes` (bytes of
+---queued tasks past which creation waits), `grace` (seconds that a cancelled task has to end). Of the last three also
+---`heartbeat` (seconds between two questions to a worker that works; one that leaves three without an answer is lost;
+---default 5), and of `processes` `program` (path of the moonfleet program that the workers are; default the running one).
+---
+---`cluster` takes `hosts` (a list of moonfleet.Host, or names separated by commas), `min_workers` (to go on with so many
+---when not all hosts can be started; otherwise that is an error that lists each host's reason), and the fields of
+---moonfleet.Host as defaults for all hosts; `workers` is for each host, all its cores unless told.
 ---@param plan string|table|moonfleet.Plan|nil nil reads
 ---@param given table? options, only with a name
 ---@return moonfleet.Plan plan the current one when reading, the previous one when setting
@@ -451,11 +455,16 @@ function M.forget()
     configured, current, own, changed_in = nil, nil, nil, nil
 end
 
----What the program's options `--plan`, `-j` and `--seed` ask for; they win over MOONFLEET_PLAN.
----@param given { plan: string?, workers: integer?, seed: integer? }
+---What the program's options `--plan`, `--hosts`, `-j` and `--seed` ask for; they win over MOONFLEET_PLAN.
+---@param given { plan: string?, hosts: string?, workers: integer?, seed: integer? }
 function M.configure(given)
     local levels = given.plan and parse("--plan", given.plan)
-    if given.workers then
+    if given.hosts then
+        if levels then
+            options.raise("--hosts: option --plan is given, too; write --plan 'cluster,hosts=a+b'")
+        end
+        levels = { level_of("--hosts", { CLUSTER, hosts = given.hosts, workers = given.workers }) }
+    elseif given.workers then
         options.argument("-j", "the number of workers", worker_count, given.workers)
         levels = levels or from_environment() or { { "threads" } }
         if levels[1][1] == SEQUENTIAL and not given.plan then
