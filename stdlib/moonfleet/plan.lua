@@ -394,10 +394,10 @@ end
 ---Options of `threads`, `forks`, `processes` and `cluster`: `workers` (default `mf.cores()`), `queue_bytes` (bytes of
 ---queued tasks past which creation waits), `grace` (seconds that a cancelled task has to end). Of the last three also
 ---`heartbeat` (seconds between two questions to a worker that works; one that leaves three without an answer is lost;
----default 5), and of `processes` `program` (path of the moonfleet program that the workers are; default the running one).
+---default 5), and of `processes` `program` (path of the moonfleet program that workers are; default the running one).
 ---
----`cluster` takes `hosts` (a list of moonfleet.Host, or names separated by commas), `min_workers` (to go on with so many
----when not all hosts can be started; otherwise that is an error that lists each host's reason), and the fields of
+---`cluster` takes `hosts` (a list of moonfleet.Host, or names separated by commas), `min_workers` (to go on with so
+---many when not all hosts can be started; otherwise that is an error that lists each host's reason), and the fields of
 ---moonfleet.Host as defaults for all hosts; `workers` is for each host, all its cores unless told.
 ---@param plan string|table|moonfleet.Plan|nil nil reads
 ---@param given table? options, only with a name
