@@ -57,10 +57,12 @@ SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=
 ALL_CFLAGS = -std=c11 $(CFLAGS) $(SANITIZE_FLAGS) -fvisibility=hidden -pthread $(WARNINGS)
 ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L $(if $(HOOKS),-DMF_TEST_HOOKS) $(CPPFLAGS)
 ALL_LDFLAGS = $(SANITIZE_FLAGS) -pthread $(LDFLAGS)
-LDLIBS = $(SSH_LIBS) -lm -ldl
+SYSTEM_LIBS = -lm -ldl
+LDLIBS = $(SSH_LIBS) $(SYSTEM_LIBS)
 
 # ---- what is built -------------------------------------------------------------------------------------------
-RUNTIME_SRC := $(sort $(wildcard runtime/*.c))
+# A node build, which needs only the C library, has the second of these in the place of the first.
+RUNTIME_SRC := $(sort $(filter-out $(if $(wildcard runtime/launch_ssh.c),runtime/launch_none.c),$(wildcard runtime/*.c)))
 VM_SRC := $(sort $(wildcard vm/*.c))
 PROGRAM_SRC := vm/main.c vm/repl.c
 STDLIB_LUA := $(sort $(wildcard stdlib/moonfleet/*.lua))
@@ -79,13 +81,15 @@ FUZZ_BIN := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRC))
 PROGRAM := $(BUILD)/moonfleet
 # The same with the hooks of runtime/hooks.h, for tests: the files that have any are compiled twice.
 HOOKS_PROGRAM := $(BUILD)/hooks/moonfleet
+# What is put on hosts that have no moonfleet: the program without SSH, so that it needs only the C library.
+NODE_PROGRAM := $(BUILD)/moonfleet-node
 RUNTIME_LIB := $(BUILD)/libmfruntime.a
 LIBRARY := $(BUILD)/libmoonfleet.a
 
 # ---- public targets; what they need installed comes first, so the second half is a make of its own ------------
 .PHONY: all demo test check asan ubsan tsan fuzz bench install uninstall clean help
 
-all: need-lua need-ssh $(PROGRAM) $(LIBRARY) $(RUNTIME_LIB)
+all: need-lua need-ssh $(PROGRAM) $(NODE_PROGRAM) $(LIBRARY) $(RUNTIME_LIB)
 
 demo:
 	@sh scripts/deps.sh demo
@@ -128,10 +132,14 @@ bench:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/moonfleet
+	install -d $(DESTDIR)$(PREFIX)/lib/moonfleet
+	install -m 755 $(NODE_PROGRAM) $(DESTDIR)$(PREFIX)/lib/moonfleet/moonfleet-node
 	install -m 644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/libmoonfleet.a
 	install -m 644 vm/moonfleet.h $(DESTDIR)$(PREFIX)/include/moonfleet.h
 
 uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/lib/moonfleet/moonfleet-node
+	rmdir $(DESTDIR)$(PREFIX)/lib/moonfleet 2>/dev/null || true
 	rm -f $(DESTDIR)$(PREFIX)/bin/moonfleet $(DESTDIR)$(PREFIX)/lib/libmoonfleet.a \
 		$(DESTDIR)$(PREFIX)/include/moonfleet.h
 
@@ -214,6 +222,11 @@ $(PROGRAM): $(PROGRAM_OBJ) $(LIBRARY)
 	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -Wl,-E -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
 
 # The archive gives only what the objects in front of it do not have.
+# The linker takes what is not there yet from the library, so its launch_ssh.o, and with it libssh2, stays out.
+$(NODE_PROGRAM): $(PROGRAM_OBJ) $(BUILD)/runtime/launch_none.o $(LIBRARY)
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -s -Wl,-E -o $@ $(PROGRAM_OBJ) $(BUILD)/runtime/launch_none.o $(LIBRARY) \
+		$(LUA_LDLIBS) $(SYSTEM_LIBS)
+
 $(HOOKS_PROGRAM): $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY)
 	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -Wl,-E -o $@ $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
 
