@@ -1,8 +1,10 @@
 /* Small things for Lua: time, cores, the terminal, and what a task knows of itself. Opens the module. */
 #include <lauxlib.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "../runtime/launch_spawn.h"
 #include "../runtime/sys.h"
 #include "instance.h"
 #include "lib.h"
@@ -70,6 +72,26 @@ static int core_nested(lua_State *L)
     return 1;
 }
 
+/* node_build(): the path of the program that is put on hosts that have none, which stands beside this program or where
+ * it is installed; nil when there is none */
+static int core_node_build(lua_State *L)
+{
+    static const char *const places[] = {"%s/moonfleet-node", "%s/../lib/moonfleet/moonfleet-node"};
+    char path[4096];
+    if (!mf_launch_self(path, sizeof path))
+        return 0;
+    char *slash = strrchr(path, '/');
+    if (slash)
+        *slash = '\0';
+    for (size_t i = 0; slash && i < sizeof places / sizeof places[0]; i++) {
+        const char *name = lua_pushfstring(L, places[i], path);
+        if (access(name, X_OK) == 0)
+            return 1;
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
 /* complain(text): a line on the program's stderr */
 static int core_complain(lua_State *L)
 {
@@ -89,9 +111,19 @@ static int core_note(lua_State *L)
 static void add_sys(lua_State *L)
 {
     const luaL_Reg functions[] = {
-        {"now", core_now},           {"cores", core_cores},       {"isatty", core_isatty}, {"columns", core_columns},
-        {"progress", core_progress}, {"in_task", core_in_task},   {"task", core_task},     {"worker", core_worker},
-        {"nested", core_nested},     {"complain", core_complain}, {"note", core_note},     {NULL, NULL},
+        {"now", core_now},
+        {"cores", core_cores},
+        {"isatty", core_isatty},
+        {"columns", core_columns},
+        {"progress", core_progress},
+        {"in_task", core_in_task},
+        {"task", core_task},
+        {"worker", core_worker},
+        {"nested", core_nested},
+        {"node_build", core_node_build},
+        {"complain", core_complain},
+        {"note", core_note},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
 }

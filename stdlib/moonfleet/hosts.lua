@@ -220,6 +220,7 @@ function M.for_core(list)
         if host.upload == nil then
             host.upload = true
         end
+        host.node_build = host.node_build or core.node_build()
         made[i] = host
     end
     return made
