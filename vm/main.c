@@ -27,7 +27,6 @@ struct options {
 };
 
 static const char usage[] = "usage: moonfleet [options] [script [args]]\n"
-                            "       moonfleet check host...\n"
                             "Available options are:\n"
                             "  -e stat   execute string 'stat'\n"
                             "  -i        enter interactive mode after executing 'script'\n"
@@ -43,7 +42,8 @@ static const char usage[] = "usage: moonfleet [options] [script [args]]\n"
                             "  --log s   trace lines: area[,area...][:file]; areas: future pool backend all\n"
                             "  --help    show this text\n"
                             "  --        stop handling options\n"
-                            "  -         stop handling options and execute stdin\n";
+                            "  -         stop handling options and execute stdin\n"
+                            "Or: moonfleet check host...   look whether hosts can be used\n";
 
 static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
