@@ -7,11 +7,12 @@ set -eu
 # comes first in this order and is listed. (backend.h is what a pool calls; the backends themselves use the pool.)
 strata='
 err buf list log sys hooks
-rng array share hash
+block rng hash
+heap array
 runner
 loop
 stream
-msg area link
+msg area link share
 launch known ssh codes modules host
 future
 owner queue

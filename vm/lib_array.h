@@ -8,6 +8,7 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Is the value at idx an array? */
 bool mf_lib_array_is(lua_State *L, int idx);
@@ -22,6 +23,9 @@ const double *mf_lib_array_read(lua_State *L, int idx, size_t *n, ptrdiff_t *str
  * others still read become a copy of this array's own first. */
 double *mf_lib_array_write(lua_State *L, int idx, size_t *n, ptrdiff_t *stride);
 
+/* The same for an array of i64. */
+int64_t *mf_lib_array_write_integers(lua_State *L, int idx, size_t *n, ptrdiff_t *stride);
+
 /* The numbers of an array of any dtype and layout as doubles in row-major order, one behind the other. Pushes one value,
  * which keeps them alive: the array itself where they lie so already, else a copy. NULL, with nothing pushed, when the
  * value is no array. May raise (memory). */
@@ -29,5 +33,6 @@ const double *mf_lib_array_doubles(lua_State *L, int idx, size_t *n);
 
 /* Pushes a new array of n f64, one dimension, whose numbers are for the caller to write at once. May raise (memory). */
 double *mf_lib_array_push(lua_State *L, size_t n);
+int64_t *mf_lib_array_push_integers(lua_State *L, size_t n); /* of i64 */
 
 #endif
