@@ -133,7 +133,7 @@ static enum mf_outcome run_task(struct agent *a, const struct mf_agent_job *j, s
     struct mf_bytes *deps = mf_agent_link_deps(&j->task);
     struct mf_task task = {
         .code = j->code,
-        .args = {j->task.args.bytes, j->task.args.n},
+        .args = {j->task.args.bytes, j->task.args.n, NULL},
         .deps = deps,
         .ndeps = deps ? j->task.ndeps : 0,
         .seed = j->task.seed,

@@ -129,6 +129,48 @@ enum mf_err mf_array_convert(struct mf_heap *heap, const struct mf_array *a, enu
     return e;
 }
 
+/* --- Bytes ------------------------------------------------------------------------------------------------------- */
+
+/* Between this machine's byte order and little endian, in place. */
+static void turn_bytes(unsigned char *p, size_t n, size_t size)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    for (; n > 0; n--, p += size)
+        for (size_t i = 0; i < size / 2; i++) {
+            unsigned char t = p[i];
+            p[i] = p[size - 1 - i];
+            p[size - 1 - i] = t;
+        }
+#else
+    (void)p, (void)n, (void)size;
+#endif
+}
+
+/* Lines are copied as they are, so the bytes need no alignment. */
+void mf_array_pack(const struct mf_array *a, unsigned char *bytes)
+{
+    struct mf_walk w;
+    size_t size = mf_dtypes[a->dtype].size;
+    unsigned char *to = bytes;
+    const struct mf_operand operand = {a, mf_array_data(a), 0};
+    for (bool more = mf_walk_begin(&w, a->ndim, a->shape, &operand, 1); more;
+         more = mf_walk_next(&w), to += w.n * size) {
+        if (w.step[0] == 1)
+            memcpy(to, w.at[0], w.n * size);
+        else
+            for (size_t i = 0; i < w.n; i++)
+                memcpy(to + i * size, w.at[0] + (ptrdiff_t)i * w.step[0] * (ptrdiff_t)size, size);
+    }
+    turn_bytes(bytes, a->count, size);
+}
+
+void mf_array_unpack(const struct mf_array *a, void *data, const unsigned char *bytes)
+{
+    size_t size = mf_dtypes[a->dtype].size;
+    memcpy(data, bytes, a->count * size);
+    turn_bytes(data, a->count, size);
+}
+
 /* --- Selection --------------------------------------------------------------------------------------------------- */
 
 #define CHOICE(NAME, T)                                                                                                \

@@ -97,6 +97,11 @@ enum mf_err mf_array_assign(struct mf_heap *heap, struct mf_array *to, const str
 enum mf_err mf_array_convert(struct mf_heap *heap, const struct mf_array *a, enum mf_dtype dtype, struct mf_array *out,
                              struct mf_fault *fault);
 
+/* The elements in row-major order, little endian, written to bytes; and read from there into a new (contiguous) array, whose
+ * numbers are at data. */
+void mf_array_pack(const struct mf_array *a, unsigned char *bytes);
+void mf_array_unpack(const struct mf_array *a, void *data, const unsigned char *bytes);
+
 /* --- Elements ---------------------------------------------------------------------------------------------------- */
 
 /* How far (in elements) element number i, in row-major order, is from the first. */

@@ -119,6 +119,7 @@ void mf_heap_drop(struct mf_heap *h, struct mf_block *b)
 
 void mf_heap_collected(struct mf_heap *h, size_t effort)
 {
+    h->news = false;
     size_t more = h->live > effort ? h->live : effort;
     h->limit = h->live + (more > LEAST_LIMIT ? more : LEAST_LIMIT);
 }

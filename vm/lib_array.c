@@ -52,11 +52,15 @@ struct mf_heap *mf_lib_array_heap(lua_State *L)
     return heap;
 }
 
+/* Arrays that are garbage may be all that keeps memory alive which others have let go of. */
 void mf_lib_array_idle(lua_State *L)
 {
     struct mf_heap *heap = mf_lib_array_heap(L);
-    if (heap)
-        mf_heap_trim(heap);
+    if (!heap)
+        return;
+    if (heap->news)
+        collect(L);
+    mf_heap_trim(heap);
 }
 
 /* --- Objects ----------------------------------------------------------------------------------------------------- */
@@ -78,6 +82,7 @@ struct mf_array *mf_lib_array_box(lua_State *L)
     }
     struct mf_array *a = lua_newuserdatauv(L, sizeof *a, 0);
     a->store = NULL;
+    mf_lib_array_heap(L)->news = true;
     lua_insert(L, -2);
     lua_setmetatable(L, -2);
     return a;

@@ -224,7 +224,7 @@ static int core_submit(lua_State *L)
     struct mf_session *s = mf_session_get(L);
     struct mf_pool *pool = mf_lib_check_pool(L, 1);
     struct mf_future_spec spec = {0};
-    struct mf_encode_options encode = {0};
+    struct mf_encode_options encode = {.holds = true};
     int last = lua_gettop(L), packages = 0;
     size_t code_start = s->code.len, args_start = s->args.len;
     luaL_checktype(L, 3, LUA_TFUNCTION);

@@ -31,7 +31,7 @@ struct mf_session *mf_session_peek(lua_State *L);
 uint64_t mf_session_streams(struct mf_session *s, uint64_t n);
 void mf_session_seed(struct mf_session *s, uint64_t seed);
 
-/* A blob of what b holds from start on, which is cut off; NULL when memory is out. Does not raise. */
+/* A blob of what b has (and holds) from start on, which is cut off; NULL when memory is out. Does not raise. */
 struct mf_blob *mf_session_blob(struct mf_buf *b, size_t start);
 
 /* The same for code, but the same bytes give the same blob as long as it is remembered. */
