@@ -223,13 +223,15 @@ int mf_block_export(struct mf_block *b, off_t *offset)
     if (b->kind == MF_BLOCK_HEAP || b->kind == MF_BLOCK_BLOB)
         return -1;
     pthread_mutex_lock(&b->lock);
-    if (b->kind == MF_BLOCK_PAGES && b->fd < 0) {
+    if (b->kind != MF_BLOCK_SHARED && b->fd < 0) {
         int fd = copy_pages(b);
-        if (fd >= 0 && mmap(b->base, b->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) == MAP_FAILED) {
+        int protection = b->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+        if (fd >= 0 && mmap(b->base, b->mapped, protection, MAP_PRIVATE | MAP_FIXED, fd, 0) == MAP_FAILED) {
             close(fd); /* the pages stand as they were */
             fd = -1;
         }
         b->fd = fd;
+        b->offset = b->data - b->base;
     }
     int fd = b->fd;
     pthread_mutex_unlock(&b->lock);
@@ -411,6 +413,13 @@ bool mf_holds_split(struct mf_buf *b, size_t start, struct mf_holds **out)
     b->holds->n = keep;
     *out = h;
     return true;
+}
+
+void mf_holds_export(const struct mf_holds *holds)
+{
+    off_t offset;
+    for (size_t i = 0; holds && i < holds->n; i++)
+        mf_block_export(holds->items[i].block, &offset);
 }
 
 void mf_holds_free(struct mf_holds *holds)

@@ -116,6 +116,9 @@ void mf_holds_cut(struct mf_buf *b, size_t start);
 /* Takes these out instead, as a list of its own: *out, NULL if there are none. False when memory is out. */
 bool mf_holds_split(struct mf_buf *b, size_t start, struct mf_holds **out);
 
+/* Makes all that can be exportable, so that it need not be done while somebody waits. NULL is allowed. */
+void mf_holds_export(const struct mf_holds *holds);
+
 void mf_holds_free(struct mf_holds *holds); /* NULL is allowed */
 
 #endif

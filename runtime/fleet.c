@@ -59,9 +59,13 @@ static bool send_next(struct mf_peer *a)
         return false;
     struct mf_flight *flight = mf_peer_flight(a, a->n++);
     *flight = (struct mf_flight){.id = f->id, .future = f};
-    if (mf_peer_send(a, f) == MF_ENOMEM) {
+    enum mf_err e = mf_peer_send(a, f);
+    if (e == MF_ENOMEM || e == MF_ELIMIT) {
         a->n--;
-        mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, "out of memory while sending the task");
+        mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL,
+                        e == MF_ENOMEM
+                            ? "out of memory while sending the task"
+                            : "the task is too large to be sent, or has shared memory that cannot be passed");
         return true;
     }
     mf_peer_start_ready(a);
@@ -200,6 +204,13 @@ void mf_fleet_leave(struct mf_pool *pool)
 void mf_fleet_join(struct mf_worker *worker)
 {
     mf_peer_leave_lane(worker);
+}
+
+void mf_fleet_tidy(struct mf_pool *pool)
+{
+    for (int i = 0; i < pool->size; i++)
+        if (mf_peer_at(pool, i))
+            mf_peer_tidy(mf_peer_at(pool, i));
 }
 
 static bool somebody_is_idle(const struct mf_pool *pool)

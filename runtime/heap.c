@@ -82,8 +82,10 @@ struct mf_block *mf_heap_new(struct mf_heap *h, size_t bytes, bool zero)
         mf_heap_trim(h);
         b = mf_block_new(bytes, zero);
     }
-    if (b)
+    if (b) {
         h->live += bytes;
+        h->fresh += bytes;
+    }
     return b;
 }
 
@@ -119,7 +121,7 @@ void mf_heap_drop(struct mf_heap *h, struct mf_block *b)
 
 void mf_heap_collected(struct mf_heap *h, size_t effort)
 {
-    h->news = false;
+    h->fresh = 0;
     size_t more = h->live > effort ? h->live : effort;
     h->limit = h->live + (more > LEAST_LIMIT ? more : LEAST_LIMIT);
 }

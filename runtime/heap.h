@@ -16,7 +16,7 @@ struct mf_heap {
     void *arg;
     struct mf_block *kept[MF_HEAP_KEPT]; /* the last one let go of first */
     size_t nkept, kept_bytes, kept_max;
-    bool news; /* an array was made since garbage was last collected (the interpreter's business) */
+    size_t fresh; /* bytes of what was made, or found in messages, since garbage was last collected */
     uint64_t made, used[MF_HEAP_KEPT]; /* blocks made; made when kept[i] was let go of */
 };
 

@@ -100,6 +100,7 @@ static void read_held(lua_State *L, struct mf_decoder *d, const struct head *h, 
     if (mf_array_wrap(a, block, layout.offset, h->dtype, h->ndim, h->shape, guard) != MF_OK)
         luaL_error(L, "not enough memory to decode the array");
     memcpy(a->stride, layout.stride, sizeof a->stride);
+    mf_lib_array_heap(L)->fresh += block->bytes;
     mf_array_narrow(a);
 }
 

@@ -4,8 +4,11 @@
 #include "lib_array.h"
 
 #include "lib_array_box.h"
+#include "session.h"
 
-#define EFFORT 4 /* bytes of arrays whose making takes as long as collecting one byte of Lua's */
+#define EFFORT     4 /* bytes of arrays whose making takes as long as collecting one byte of Lua's */
+
+#define IDLE_FRESH ((size_t)1 << 20) /* bytes of arrays for which an idle worker looks for garbage */
 
 static const char metatable_key; /* registry: the metatable of arrays */
 static const char heap_key;      /* registry: the heap */
@@ -58,7 +61,7 @@ void mf_lib_array_idle(lua_State *L)
     struct mf_heap *heap = mf_lib_array_heap(L);
     if (!heap)
         return;
-    if (heap->news)
+    if (heap->fresh >= IDLE_FRESH)
         collect(L);
     mf_heap_trim(heap);
 }
@@ -82,7 +85,6 @@ struct mf_array *mf_lib_array_box(lua_State *L)
     }
     struct mf_array *a = lua_newuserdatauv(L, sizeof *a, 0);
     a->store = NULL;
-    mf_lib_array_heap(L)->news = true;
     lua_insert(L, -2);
     lua_setmetatable(L, -2);
     return a;
@@ -114,9 +116,15 @@ struct mf_array *mf_lib_array_check(lua_State *L, int idx)
     return a;
 }
 
+/* Others may have the memory too: they are told at the next chance. */
 static int array_gc(lua_State *L)
 {
-    mf_array_release(mf_lib_array_heap(L), luaL_checkudata(L, 1, "moonfleet.array"));
+    struct mf_array *a = luaL_checkudata(L, 1, "moonfleet.array");
+    bool known = a->store && a->store->refs == 1 && atomic_load(&a->store->block->mark);
+    mf_array_release(mf_lib_array_heap(L), a);
+    struct mf_session *s = known ? mf_session_peek(L) : NULL;
+    if (s && s->owner)
+        atomic_store(&s->owner->untidy, true);
     return 0;
 }
 

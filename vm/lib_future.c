@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../runtime/block.h"
 #include "../runtime/sys.h"
 #include "instance.h"
 #include "lib.h"
@@ -135,6 +136,10 @@ void mf_lib_submit(lua_State *L, struct mf_lib_future *object, struct mf_pool *p
     if (!spec->code) {
         mf_blob_unref(spec->args);
         luaL_error(L, "not enough memory");
+    }
+    if (pool->backend->maps) {
+        mf_holds_export(spec->code->holds);
+        mf_holds_export(spec->args ? spec->args->holds : NULL);
     }
     object->backend = pool->backend->name;
     object->future = mf_runtime_submit(pool, spec, &fault);
