@@ -70,6 +70,7 @@ static struct mf_session *make(lua_State *L)
     lua_pop(L, 1);
     s->seed = mf_sys_entropy();
     s->next_stream = 1;
+    mf_random_select(&s->random, s->seed, 0);
     s->owner = mf_runtime_new(&mf_run_runner, s, &fault);
     if (!s->owner)
         luaL_error(L, "moonfleet: %s", fault.text);
@@ -95,6 +96,7 @@ void mf_session_seed(struct mf_session *s, uint64_t seed)
 {
     s->seed = seed;
     s->next_stream = 1;
+    mf_random_select(&s->random, seed, 0);
     if (s->instance)
         s->serial = s->instance->serial;
 }
