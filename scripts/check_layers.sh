@@ -7,7 +7,8 @@ set -eu
 # comes first in this order and is listed. (backend.h is what a pool calls; the backends themselves use the pool.)
 strata='
 err buf list log sys hooks
-block rng hash
+err buf list log sys hooks simd
+block rng stats hash
 heap array
 runner
 loop

@@ -16,6 +16,17 @@ int mf_lib_core(lua_State *L);
 void mf_lib_pool(lua_State *L);
 void mf_lib_future(lua_State *L);
 void mf_lib_chunk(lua_State *L);
+void mf_lib_rng(lua_State *L);
+void mf_lib_stats(lua_State *L);
+void mf_lib_hosts(lua_State *L);
+
+/* Hosts of a cluster (lib_hosts.c): makes them of the list at idx and pushes their owner, which frees them unless the
+ * pointer is taken out. */
+struct mf_hosts **mf_lib_push_hosts(lua_State *L, int idx);
+
+/* Pushes a list, for each host of the pool: { name, state = "here"|"called"|"away", workers, first (worker),
+ * seconds, text }. */
+void mf_lib_push_host_states(lua_State *L, struct mf_pool *pool);
 
 /* The open pool at idx; raises when it is none, or closed. */
 struct mf_pool *mf_lib_check_pool(lua_State *L, int idx);

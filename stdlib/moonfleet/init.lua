@@ -30,6 +30,8 @@ local homes = {
     export = { "cluster" },
     everywhere = { "cluster" },
     progress = { "progress", "report" },
+    rng = { "rng", false },
+    stats = { "stats", false },
 }
 
 ---@class moonfleet
