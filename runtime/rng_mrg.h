@@ -48,11 +48,25 @@ static inline uint32_t mf_rng_mrg_next(struct mf_rng_mrg *rng)
     return a > b ? a - b : a - b + MF_RNG_MRG_M1;
 }
 
+#define MF_RNG_MRG_NORM  2.328306549295727688e-10 /* 1 / (M1 + 1) */
+#define MF_RNG_MRG_UPPER 134217728.0              /* 2^27 */
+
 /* The same as a number on (0, 1); the ends never come. */
 static inline double mf_rng_mrg_uniform(struct mf_rng_mrg *rng)
 {
-    return mf_rng_mrg_next(rng) * 2.328306549295727688e-10; /* 1 / (M1 + 1) */
+    return mf_rng_mrg_next(rng) * MF_RNG_MRG_NORM;
 }
+
+/* A number on (0, 1) from two: the first gives the upper 27 bits, the second those below. */
+static inline double mf_rng_mrg_fine(struct mf_rng_mrg *rng)
+{
+    double upper = (int32_t)(MF_RNG_MRG_UPPER * mf_rng_mrg_uniform(rng));
+    return (upper + mf_rng_mrg_uniform(rng)) * (1 / MF_RNG_MRG_UPPER);
+}
+
+/* n of these (rng_mrg_fill.c). */
+void mf_rng_mrg_fill(struct mf_rng_mrg *rng, double *out, size_t n);
+void mf_rng_mrg_fill_fine(struct mf_rng_mrg *rng, double *out, size_t n);
 
 /* On by n single numbers, n times 2^76 and n times 2^127 of them. Time grows with the number of bits of n. */
 void mf_rng_mrg_skip(struct mf_rng_mrg *rng, uint64_t n);

@@ -5,14 +5,20 @@
  * Wichura, "The percentage points of the normal distribution", Applied Statistics 37 (1988): three rational
  * approximations, accurate to about 1 part in 10^16. Polynomials are evaluated by Horner's rule from the highest
  * power, as the article prints them, and no product may be fused with a sum (-ffp-contract=off): the last bit is
- * part of the result. */
+ * part of the result.
+ *
+ * Of many at once, all are first taken for central ones, in vectors. The places of those that are not (15 in 100) are
+ * collected without a branch that could be guessed wrong; their logarithms are the C library's, one by one, as R's are,
+ * and their polynomials vectors again. */
 #include <math.h>
+#include <string.h>
 
 #include "rng.h"
 #include "rng_ziggurat.h"
+#include "simd.h"
 
 #define TERMS         8
-#define UPPER         134217728.0 /* 2^27 */
+#define CHUNK         512 /* numbers at a time: they stay in the first-level cache */
 
 #define MIDDLE        0.425    /* |p - 0.5| up to here: the central approximation, in MIDDLE^2 - q^2 */
 #define MIDDLE_SQUARE 0.180625 /* not computed: the product would round */
@@ -38,7 +44,9 @@ static const double far_below[TERMS] = {
     2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5, 7.868691311456132591e-4,
     0.0148753612908506148525,   0.13692988092273580531,   0.59983220655588793769,   1.0};
 
-static inline double polynomial(const double *c, double x)
+/* --- One at a time ------------------------------------------------------------------------------------------------ */
+
+static double polynomial(const double *c, double x)
 {
     double sum = c[0];
     for (int i = 1; i < TERMS; i++)
@@ -46,45 +54,134 @@ static inline double polynomial(const double *c, double x)
     return sum;
 }
 
-/* The p-quantile of the standard normal, 0 < p < 1. */
-static inline double quantile(double p)
+/* The upper quantile of a tail: r is the root of minus the logarithm of its probability. */
+static double of_tail(double r)
 {
-    double q = p - 0.5;
-    if (fabs(q) <= MIDDLE) {
-        double r = MIDDLE_SQUARE - q * q;
-        return q * polynomial(middle_above, r) / polynomial(middle_below, r);
-    }
-    double r = sqrt(-log(q < 0 ? p : 1 - p));
-    double x = r <= FAR ? polynomial(tail_above, r - 1.6) / polynomial(tail_below, r - 1.6)
-                        : polynomial(far_above, r - FAR) / polynomial(far_below, r - FAR);
-    return q < 0 ? -x : x;
+    if (r <= FAR)
+        return polynomial(tail_above, r - 1.6) / polynomial(tail_below, r - 1.6);
+    return polynomial(far_above, r - FAR) / polynomial(far_below, r - FAR);
 }
 
-static inline double mrg_normal(struct mf_rng_mrg *rng)
+static bool is_central(double p)
 {
-    double upper = (int32_t)(UPPER * mf_rng_mrg_uniform(rng));
-    return quantile((upper + mf_rng_mrg_uniform(rng)) / UPPER);
+    return fabs(p - 0.5) <= MIDDLE;
 }
+
+static double root_of(double p)
+{
+    return sqrt(-log(p < 0.5 ? p : 1 - p));
+}
+
+/* The p-quantile of the standard normal, 0 < p < 1. */
+static double quantile(double p)
+{
+    double q = p - 0.5, r = MIDDLE_SQUARE - q * q;
+    if (is_central(p))
+        return q * polynomial(middle_above, r) / polynomial(middle_below, r);
+    return copysign(of_tail(root_of(p)), q);
+}
+
+/* --- Many at once ------------------------------------------------------------------------------------------------- */
+
+MF_SIMD_INLINE void polynomials(mf_simd_doubles *sum, const double *c, const mf_simd_doubles *x)
+{
+    mf_simd_doubles s = *x * c[0] + c[1];
+    for (int i = 2; i < TERMS; i++)
+        s = s * *x + c[i];
+    *sum = s;
+}
+
+/* x becomes the quantiles of p, as if all were central. */
+MF_SIMD_INLINE void all_central(const double *p, double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += MF_SIMD_WIDTH) {
+        mf_simd_doubles q, r, above, below;
+        memcpy(&q, p + i, sizeof q);
+        q -= 0.5;
+        r = MIDDLE_SQUARE - q * q;
+        polynomials(&above, middle_above, &r);
+        polynomials(&below, middle_below, &r);
+        q = q * above / below;
+        memcpy(x + i, &q, sizeof q);
+    }
+}
+
+/* x becomes the upper quantiles of tails, as if none were far. */
+MF_SIMD_INLINE void all_tails(const double *root, double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += MF_SIMD_WIDTH) {
+        mf_simd_doubles r, above, below;
+        memcpy(&r, root + i, sizeof r);
+        r -= 1.6;
+        polynomials(&above, tail_above, &r);
+        polynomials(&below, tail_below, &r);
+        r = above / below;
+        memcpy(x + i, &r, sizeof r);
+    }
+}
+
+/* x becomes the quantiles of p; n is a multiple of MF_SIMD_WIDTH and at most CHUNK. */
+MF_SIMD_INLINE void quantiles_of(const double *p, double *x, size_t n)
+{
+    size_t place[CHUNK], tails = 0;
+    double root[CHUNK + MF_SIMD_WIDTH], tail[CHUNK + MF_SIMD_WIDTH];
+    all_central(p, x, n);
+    for (size_t i = 0; i < n; i++) {
+        place[tails] = i;
+        tails += !is_central(p[i]);
+    }
+    for (size_t i = 0; i < tails; i++)
+        root[i] = root_of(p[place[i]]);
+    for (size_t i = tails; i % MF_SIMD_WIDTH != 0; i++)
+        root[i] = FAR; /* fills up the last mf_simd_doubles */
+    all_tails(root, tail, tails);
+    for (size_t i = 0; i < tails; i++)
+        x[place[i]] = copysign(root[i] <= FAR ? tail[i] : of_tail(root[i]), p[place[i]] - 0.5);
+}
+
+MF_SIMD_AVX2 static void quantiles_avx2(const double *p, double *x, size_t n)
+{
+    quantiles_of(p, x, n);
+}
+
+static void quantiles_portable(const double *p, double *x, size_t n)
+{
+    quantiles_of(p, x, n);
+}
+
+static void mrg_normals(struct mf_rng_mrg *rng, double *out, size_t n)
+{
+    double p[CHUNK];
+    for (size_t k; n > 0; out += k, n -= k) {
+        k = n < CHUNK ? n : CHUNK;
+        mf_rng_mrg_fill_fine(rng, p, k);
+        size_t whole = k / MF_SIMD_WIDTH * MF_SIMD_WIDTH;
+        if (mf_simd_avx2())
+            quantiles_avx2(p, out, whole);
+        else
+            quantiles_portable(p, out, whole);
+        for (size_t i = whole; i < k; i++)
+            out[i] = quantile(p[i]);
+    }
+}
+
+/* --- Distributions ------------------------------------------------------------------------------------------------ */
 
 double mf_rng_normal(struct mf_rng *rng)
 {
     double x;
     if (rng->kind == MF_RNG_MRG32K3A)
-        return mrg_normal(&rng->mrg);
+        return quantile(mf_rng_mrg_fine(&rng->mrg));
     mf_rng_ziggurat_normal(&rng->philox, &x, 1);
     return x;
 }
 
 static void fill_standard(struct mf_rng *rng, double *out, size_t n)
 {
-    if (rng->kind != MF_RNG_MRG32K3A) {
+    if (rng->kind == MF_RNG_MRG32K3A)
+        mrg_normals(&rng->mrg, out, n);
+    else
         mf_rng_ziggurat_normal(&rng->philox, out, n);
-        return;
-    }
-    struct mf_rng_mrg local = rng->mrg; /* in registers */
-    for (size_t i = 0; i < n; i++)
-        out[i] = mrg_normal(&local);
-    rng->mrg = local;
 }
 
 /* As in R, numbers that cannot vary are not drawn. */
@@ -102,14 +199,6 @@ void mf_rng_fill_normal(struct mf_rng *rng, double mean, double sd, double *out,
         out[i] = mean + sd * out[i];
 }
 
-static void mrg_uniforms(struct mf_rng_mrg *rng, double *out, size_t n)
-{
-    struct mf_rng_mrg local = *rng; /* in registers */
-    for (size_t i = 0; i < n; i++)
-        out[i] = mf_rng_mrg_uniform(&local);
-    *rng = local;
-}
-
 void mf_rng_fill_uniform(struct mf_rng *rng, double low, double high, double *out, size_t n)
 {
     if (low == high) {
@@ -118,7 +207,7 @@ void mf_rng_fill_uniform(struct mf_rng *rng, double low, double high, double *ou
         return;
     }
     if (rng->kind == MF_RNG_MRG32K3A)
-        mrg_uniforms(&rng->mrg, out, n);
+        mf_rng_mrg_fill(&rng->mrg, out, n);
     else
         mf_rng_philox_fill(&rng->philox, out, n);
     if (low == 0 && high == 1)

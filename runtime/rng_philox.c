@@ -6,7 +6,7 @@
  * Invariant: group[] holds the words around position, unless position is at the start of a group. */
 #include "rng_philox.h"
 
-#include <stdbool.h>
+#include "simd.h"
 
 #define GROUP  MF_RNG_PHILOX_GROUP
 #define GROUPS (UINT64_MAX / GROUP + 1) /* after the last one comes the first again */
@@ -52,14 +52,14 @@ void mf_rng_philox_side(const struct mf_rng_philox *rng, uint64_t position, uint
 
 /* --- Groups of words ---------------------------------------------------------------------------------------------- */
 
-#if defined __x86_64__ && defined __GNUC__
+#if MF_SIMD_X86
 #include <immintrin.h>
 
 struct four {
     __m256i a, b, c, d;
 };
 
-__attribute__((target("avx2"))) static inline struct four one_round(struct four x, __m256i k0, __m256i k1)
+MF_SIMD_AVX2 static inline struct four one_round(struct four x, __m256i k0, __m256i k1)
 {
     __m256i p = _mm256_mul_epu32(x.a, _mm256_set1_epi64x(M0)), q = _mm256_mul_epu32(x.c, _mm256_set1_epi64x(M1));
     return (struct four){_mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(q, 32), x.b), k0), q,
@@ -67,13 +67,13 @@ __attribute__((target("avx2"))) static inline struct four one_round(struct four 
 }
 
 /* Blocks number, +2, +1, +3 in the lanes: unpacking then leaves their words in order. */
-__attribute__((target("avx2"))) static inline struct four start_set(uint64_t number, uint32_t substream)
+MF_SIMD_AVX2 static inline struct four start_set(uint64_t number, uint32_t substream)
 {
     __m256i n = _mm256_add_epi64(_mm256_set1_epi64x((long long)number), _mm256_setr_epi64x(0, 2, 1, 3));
     return (struct four){n, _mm256_srli_epi64(n, 32), _mm256_set1_epi64x(substream), _mm256_setzero_si256()};
 }
 
-__attribute__((target("avx2"))) static inline void store_set(struct four x, uint64_t *out)
+MF_SIMD_AVX2 static inline void store_set(struct four x, uint64_t *out)
 {
     __m256i even = _mm256_blend_epi32(x.a, _mm256_slli_epi64(x.b, 32), 0xAA);
     __m256i odd = _mm256_blend_epi32(x.c, _mm256_slli_epi64(x.d, 32), 0xAA);
@@ -81,8 +81,7 @@ __attribute__((target("avx2"))) static inline void store_set(struct four x, uint
     _mm256_storeu_si256((__m256i *)(void *)(out + 4), _mm256_unpackhi_epi64(even, odd));
 }
 
-__attribute__((target("avx2"))) static void groups_avx2(const struct mf_rng_philox *rng, uint64_t first, uint64_t *out,
-                                                        size_t count)
+MF_SIMD_AVX2 static void groups_avx2(const struct mf_rng_philox *rng, uint64_t first, uint64_t *out, size_t count)
 {
     for (; count > 0; count--, first++, out += GROUP) {
         uint64_t block = first % GROUPS * (GROUP / 2);
@@ -98,19 +97,10 @@ __attribute__((target("avx2"))) static void groups_avx2(const struct mf_rng_phil
     }
 }
 
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2");
-}
 #else
 static void groups_avx2(const struct mf_rng_philox *rng, uint64_t first, uint64_t *out, size_t count)
 {
     (void)rng, (void)first, (void)out, (void)count;
-}
-
-static bool has_avx2(void)
-{
-    return false;
 }
 #endif
 
@@ -124,7 +114,7 @@ static void groups_portable(const struct mf_rng_philox *rng, uint64_t first, uin
 /* The words of `count` groups from number first on. */
 static void groups(const struct mf_rng_philox *rng, uint64_t first, uint64_t *out, size_t count)
 {
-    if (has_avx2())
+    if (mf_simd_avx2())
         groups_avx2(rng, first, out, count);
     else
         groups_portable(rng, first, out, count);

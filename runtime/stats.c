@@ -11,37 +11,16 @@
 #include <math.h>
 #include <string.h>
 
-#define LANES 16
-#define BLOCK 1024 /* numbers: 8 KB, which stay in the first-level cache */
-#define SMALL 128  /* numbers of a block where each lane must add few */
+#include "simd.h"
 
-#if defined __GNUC__
-typedef double vector __attribute__((vector_size(32)));
-#define INLINE static inline __attribute__((always_inline))
-#else
-typedef double vector;
-#define INLINE static inline
-#endif
+#define LANES   16
+#define BLOCK   1024 /* numbers: 8 KB, which stay in the first-level cache */
+#define SMALL   128  /* numbers of a block where each lane must add few */
 
-#define WIDTH   (sizeof(vector) / sizeof(double))
-#define VECTORS (LANES / WIDTH)
-
-#if defined __x86_64__ && defined __GNUC__
-#define FOR_AVX2 __attribute__((target("avx2")))
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2");
-}
-#else
-#define FOR_AVX2
-static bool has_avx2(void)
-{
-    return false;
-}
-#endif
+#define VECTORS (LANES / MF_SIMD_WIDTH)
 
 /* The next n <= BLOCK numbers of a view, side by side: where they are, or gathered into buffer. */
-INLINE const double *gather(const struct mf_stats_view *x, size_t from, size_t n, double *buffer)
+MF_SIMD_INLINE const double *gather(const struct mf_stats_view *x, size_t from, size_t n, double *buffer)
 {
     if (x->stride == 1)
         return x->data + from;
@@ -57,7 +36,7 @@ struct total {
     double sum, lost;
 };
 
-INLINE void total_add(struct total *t, double x)
+MF_SIMD_INLINE void total_add(struct total *t, double x)
 {
     double sum = t->sum + x;
     t->lost += fabs(t->sum) >= fabs(x) ? (t->sum - sum) + x : (x - sum) + t->sum;
@@ -65,12 +44,12 @@ INLINE void total_add(struct total *t, double x)
 }
 
 /* What is lost in a sum that is not finite is not a number. */
-INLINE double total_of(const struct total *t)
+MF_SIMD_INLINE double total_of(const struct total *t)
 {
     return isfinite(t->sum) ? t->sum + t->lost : t->sum;
 }
 
-INLINE double fold(double *lane)
+MF_SIMD_INLINE double fold(double *lane)
 {
     for (int half = LANES / 2; half > 0; half /= 2)
         for (int k = 0; k < half; k++)
@@ -78,14 +57,14 @@ INLINE double fold(double *lane)
     return lane[0];
 }
 
-INLINE double block_sum(const double *x, size_t n)
+MF_SIMD_INLINE double block_sum(const double *x, size_t n)
 {
-    vector sums[VECTORS] = {0};
+    mf_simd_doubles sums[VECTORS] = {0};
     double lane[LANES];
     for (; n >= LANES; n -= LANES, x += LANES)
         for (size_t k = 0; k < VECTORS; k++) {
-            vector v;
-            memcpy(&v, x + k * WIDTH, sizeof v);
+            mf_simd_doubles v;
+            memcpy(&v, x + k * MF_SIMD_WIDTH, sizeof v);
             sums[k] += v;
         }
     memcpy(lane, sums, sizeof lane);
@@ -94,7 +73,7 @@ INLINE double block_sum(const double *x, size_t n)
     return fold(lane);
 }
 
-INLINE double sum_of(const struct mf_stats_view *x)
+MF_SIMD_INLINE double sum_of(const struct mf_stats_view *x)
 {
     struct total t = {0, 0};
     double buffer[SMALL];
@@ -105,7 +84,7 @@ INLINE double sum_of(const struct mf_stats_view *x)
     return total_of(&t);
 }
 
-FOR_AVX2 static double sum_avx2(const struct mf_stats_view *x)
+MF_SIMD_AVX2 static double sum_avx2(const struct mf_stats_view *x)
 {
     return sum_of(x);
 }
@@ -117,7 +96,7 @@ static double sum_portable(const struct mf_stats_view *x)
 
 double mf_stats_sum(const struct mf_stats_view *x)
 {
-    return has_avx2() ? sum_avx2(x) : sum_portable(x);
+    return mf_simd_avx2() ? sum_avx2(x) : sum_portable(x);
 }
 
 /* Where the sum would be too large for a double. */
@@ -148,14 +127,14 @@ void mf_stats_merge(struct mf_stats_moments *into, const struct mf_stats_moments
 }
 
 /* Of what x is more than shift, which is near the mean. */
-INLINE struct mf_stats_moments block_moments(const double *x, size_t n, double shift)
+MF_SIMD_INLINE struct mf_stats_moments block_moments(const double *x, size_t n, double shift)
 {
-    vector sums[VECTORS] = {0}, squares[VECTORS] = {0};
+    mf_simd_doubles sums[VECTORS] = {0}, squares[VECTORS] = {0};
     double first[LANES], second[LANES], count = (double)n;
     for (; n >= LANES; n -= LANES, x += LANES)
         for (size_t k = 0; k < VECTORS; k++) {
-            vector v;
-            memcpy(&v, x + k * WIDTH, sizeof v);
+            mf_simd_doubles v;
+            memcpy(&v, x + k * MF_SIMD_WIDTH, sizeof v);
             v -= shift;
             sums[k] += v;
             squares[k] += v * v;
@@ -172,7 +151,7 @@ INLINE struct mf_stats_moments block_moments(const double *x, size_t n, double s
 }
 
 /* Means are counted from the first block's, so that they keep digits that the numbers' own size would take. */
-INLINE struct mf_stats_moments moments_of(const struct mf_stats_view *x)
+MF_SIMD_INLINE struct mf_stats_moments moments_of(const struct mf_stats_view *x)
 {
     struct mf_stats_moments all = {0, 0, 0};
     double buffer[BLOCK], origin = 0, shift = 0;
@@ -190,7 +169,7 @@ INLINE struct mf_stats_moments moments_of(const struct mf_stats_view *x)
     return all;
 }
 
-FOR_AVX2 static struct mf_stats_moments moments_avx2(const struct mf_stats_view *x)
+MF_SIMD_AVX2 static struct mf_stats_moments moments_avx2(const struct mf_stats_view *x)
 {
     return moments_of(x);
 }
@@ -202,7 +181,7 @@ static struct mf_stats_moments moments_portable(const struct mf_stats_view *x)
 
 struct mf_stats_moments mf_stats_moments(const struct mf_stats_view *x)
 {
-    return has_avx2() ? moments_avx2(x) : moments_portable(x);
+    return mf_simd_avx2() ? moments_avx2(x) : moments_portable(x);
 }
 
 double mf_stats_variance(const struct mf_stats_moments *m)
@@ -210,20 +189,30 @@ double mf_stats_variance(const struct mf_stats_moments *m)
     return m->n > 1 ? m->m2 / (m->n - 1) : NAN;
 }
 
+/* The comparisons are such that a NaN loses, and such that they are one instruction each. */
+MF_SIMD_INLINE void block_range(const double *x, size_t n, double *low, double *high)
+{
+    for (; n >= LANES; n -= LANES, x += LANES)
+        for (int k = 0; k < LANES; k++) {
+            low[k] = x[k] < low[k] ? x[k] : low[k];
+            high[k] = x[k] > high[k] ? x[k] : high[k];
+        }
+    for (size_t k = 0; k < n; k++) {
+        low[k] = x[k] < low[k] ? x[k] : low[k];
+        high[k] = x[k] > high[k] ? x[k] : high[k];
+    }
+}
+
 bool mf_stats_range(const struct mf_stats_view *x, double *least, double *greatest)
 {
-    double low[LANES], high[LANES];
+    double low[LANES], high[LANES], buffer[BLOCK];
     for (int k = 0; k < LANES; k++) {
         low[k] = INFINITY;
         high[k] = -INFINITY;
     }
-    for (size_t i = 0; i < x->n; i += LANES) {
-        size_t n = x->n - i < LANES ? x->n - i : LANES;
-        for (size_t k = 0; k < n; k++) {
-            double v = x->data[(ptrdiff_t)(i + k) * x->stride];
-            low[k] = v < low[k] ? v : low[k];
-            high[k] = v > high[k] ? v : high[k];
-        }
+    for (size_t from = 0; from < x->n; from += BLOCK) {
+        size_t n = x->n - from < BLOCK ? x->n - from : BLOCK;
+        block_range(gather(x, from, n, buffer), n, low, high);
     }
     for (int k = 1; k < LANES; k++) {
         low[0] = low[k] < low[0] ? low[k] : low[0];

@@ -157,6 +157,28 @@ static void test_against_the_definition(void)
     CHECK(equal);
 }
 
+/* Filled in lanes or drawn one by one: the same numbers, and the same state behind them. */
+static void test_fill(void)
+{
+    enum { MOST = 5000 };
+    static const size_t lengths[] = {0, 1, 511, 512, 513, 1023, 1024, 1025, 2047, 2048, MOST};
+    static double filled[MOST];
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        struct mf_rng_mrg a, b;
+        bool equal = true;
+        mf_rng_mrg_seed(&a, (int64_t)i);
+        b = a;
+        mf_rng_mrg_fill(&a, filled, lengths[i]);
+        for (size_t k = 0; k < lengths[i]; k++)
+            equal = equal && filled[k] == mf_rng_mrg_uniform(&b);
+        CHECK(equal && same(&a, &b));
+        mf_rng_mrg_fill_fine(&a, filled, lengths[i]);
+        for (size_t k = 0; k < lengths[i]; k++)
+            equal = equal && filled[k] == mf_rng_mrg_fine(&b);
+        CHECK(equal && same(&a, &b));
+    }
+}
+
 static void test_set(void)
 {
     struct mf_rng_mrg rng;
@@ -177,6 +199,7 @@ int main(void)
     test_extremes();
     test_skip();
     test_against_the_definition();
+    test_fill();
     test_set();
     return check_report();
 }
