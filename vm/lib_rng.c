@@ -302,35 +302,33 @@ static int rng_load(lua_State *L)
 
 /* --- The library -------------------------------------------------------------------------------------------------- */
 
-/* rng(): the functions that make generators, their methods and their metatable, each a table. Called once a state, by
- * rng.lua, whose tables are the ones by which the codec names these functions. */
+/* rng(): all functions in one table, and the metatable of generators, whose __index is still to be set. Called once a
+ * state, by rng.lua, in whose tables the codec finds the names of these functions. */
 static int core_rng(lua_State *L)
 {
-    const luaL_Reg makers[] = {
-        {"seeded", rng_seeded}, {"current", rng_current}, {"from_state", rng_from_state}, {NULL, NULL}};
-    const luaL_Reg methods[] = {
+    const luaL_Reg functions[] = {
+        {"seeded", rng_seeded},
+        {"current", rng_current},
+        {"from_state", rng_from_state},
         {"copy", rng_copy},
+        {"split", rng_split},
         {"next_stream", rng_next_stream},
         {"next_substream", rng_next_substream},
-        {"split", rng_split},
         {"skip", rng_skip},
         {"state", rng_state},
-        {"kind", rng_kind},
         {"set_state", rng_set_state},
+        {"kind", rng_kind},
         {NULL, NULL},
     };
     const luaL_Reg meta[] = {{"__tostring", rng_tostring}, {"__save", rng_save}, {"__load", rng_load}, {NULL, NULL}};
-    luaL_newlib(L, makers);
-    luaL_newlib(L, methods);
+    luaL_newlib(L, functions);
     mf_lib_rng_draws(L);
     luaL_newlib(L, meta);
     lua_pushliteral(L, RNG_TYPE);
     lua_setfield(L, -2, "__name");
-    lua_pushvalue(L, -2);
-    lua_setfield(L, -2, "__index");
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
-    return 3;
+    return 2;
 }
 
 void mf_lib_rng(lua_State *L)

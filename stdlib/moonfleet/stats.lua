@@ -12,35 +12,52 @@ local kernels = core.stats()
 local M = {}
 
 ---The arithmetic mean; with weights, the weighted one. NaN of no numbers.
----@type fun(x: moonfleet.Numbers, weights: moonfleet.Numbers?): number
+---@param x moonfleet.Numbers
+---@param weights moonfleet.Numbers?
+---@return number
 M.mean = kernels.mean
 
 ---The variance, with n - 1; NaN of fewer than two numbers. With weights, which are scaled to the sum 1, the unbiased
 ---one of R's cov.wt: sum w (x - mean)^2 / (1 - sum w^2).
----@type fun(x: moonfleet.Numbers, weights: moonfleet.Numbers?): number
+---@param x moonfleet.Numbers
+---@param weights moonfleet.Numbers?
+---@return number
 M.var = kernels.var
 
 ---The standard deviation: the root of `var`.
----@type fun(x: moonfleet.Numbers, weights: moonfleet.Numbers?): number
+---@param x moonfleet.Numbers
+---@param weights moonfleet.Numbers?
+---@return number
 M.sd = kernels.sd
 
 ---The median. With weights: of numbers that come so many times each. NaN of no numbers, or if one of them is NaN.
----@type fun(x: moonfleet.Numbers, weights: moonfleet.Numbers?): number
+---@param x moonfleet.Numbers
+---@param weights moonfleet.Numbers?
+---@return number
 M.median = kernels.median
 
 ---The p-quantile, between order statistics by linear interpolation (R's type 7); p from 0 to 1. For a list of p, the
 ---list of their quantiles. With weights: of numbers that come so many times each.
----@type fun(x: moonfleet.Numbers, p: number|moonfleet.Numbers, weights: moonfleet.Numbers?): number|number[]
+---@param x moonfleet.Numbers
+---@param p number|moonfleet.Numbers
+---@param weights moonfleet.Numbers?
+---@return number|number[]
 M.quantile = kernels.quantile
 
 ---The covariance of x and y. Without y, x is a list of variables, and the result is the matrix of all covariances, a
 ---list of rows.
----@type fun(x: moonfleet.Numbers|moonfleet.Numbers[], y: moonfleet.Numbers?, weights: moonfleet.Numbers?): any
+---@param x moonfleet.Numbers|moonfleet.Numbers[]
+---@param y moonfleet.Numbers?
+---@param weights moonfleet.Numbers?
+---@return any
 M.cov = kernels.cov
 
 ---Pearson's correlation of x and y, or, without y, the matrix of correlations of a list of variables. NaN where one
 ---does not vary.
----@type fun(x: moonfleet.Numbers|moonfleet.Numbers[], y: moonfleet.Numbers?, weights: moonfleet.Numbers?): any
+---@param x moonfleet.Numbers|moonfleet.Numbers[]
+---@param y moonfleet.Numbers?
+---@param weights moonfleet.Numbers?
+---@return any
 M.cor = kernels.cor
 
 ---@class moonfleet.Summary
