@@ -54,11 +54,15 @@ endif
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
 	-Wpointer-arith -Wformat=2 -Werror
 SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-ALL_CFLAGS = -std=c11 $(CFLAGS) $(SANITIZE_FLAGS) -fvisibility=hidden -pthread $(WARNINGS)
+# A product is never fused with a sum: the last bit of random numbers would then differ between machines.
+ALL_CFLAGS = -std=c11 $(CFLAGS) -ffp-contract=off $(SANITIZE_FLAGS) -fvisibility=hidden -pthread $(WARNINGS)
 ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L $(if $(HOOKS),-DMF_TEST_HOOKS) $(CPPFLAGS)
 ALL_LDFLAGS = $(SANITIZE_FLAGS) -pthread $(LDFLAGS)
 SYSTEM_LIBS = -lm -ldl
 LDLIBS = $(SSH_LIBS) $(SYSTEM_LIBS)
+# For the loops over numbers in runtime/array_*.c: vectors, and no errno or traps of single elements, which would forbid
+# them. No result depends on these.
+KERNEL_CFLAGS := $(if $(SANITIZE),,-O3) -fno-math-errno -fno-trapping-math
 
 # ---- what is built -------------------------------------------------------------------------------------------
 # A node build, which needs only the C library, has the second of these in the place of the first.
@@ -87,7 +91,7 @@ RUNTIME_LIB := $(BUILD)/libmfruntime.a
 LIBRARY := $(BUILD)/libmoonfleet.a
 
 # ---- public targets; what they need installed comes first, so the second half is a make of its own ------------
-.PHONY: all demo test check asan ubsan tsan fuzz bench install uninstall clean help
+.PHONY: all demo test check asan ubsan tsan fuzz bench kernels install uninstall clean help
 
 all: need-lua need-ssh $(PROGRAM) $(NODE_PROGRAM) $(LIBRARY) $(RUNTIME_LIB)
 
@@ -129,6 +133,11 @@ bench:
 	MOONFLEET=$(abspath $(PROGRAM)) MOONFLEET_FLOOR=$(abspath $(BUILD)/tests/bench/floor) \
 		$(PROGRAM) tests/bench/bench.lua
 
+# What the compiler made of the loops over numbers.
+kernels: $(BUILD)/flags
+	@for file in runtime/array_*.c; do \
+		$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(KERNEL_CFLAGS) -fopt-info-vec-optimized -c -o /dev/null $$file; done
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/moonfleet
@@ -154,6 +163,7 @@ help:
 	@echo "make asan        all tests under AddressSanitizer; likewise: make ubsan, make tsan"
 	@echo "make fuzz        each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs clang)"
 	@echo "make bench       the benchmark, beside the C floor program"
+	@echo "make kernels     says which loops over numbers became vector instructions (gcc)"
 	@echo "make install     into PREFIX=$(PREFIX) (DESTDIR is honoured); make uninstall removes it"
 	@echo "make clean       remove $(BUILD)"
 	@echo "Variables: BUILD=dir CC=compiler CFLAGS=... SANITIZE=address|undefined|thread LUA_LINK=static|shared HOOKS=1"
@@ -190,12 +200,16 @@ define remember
 endef
 
 $(BUILD)/flags: FORCE
-	$(call remember,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LUA_CFLAGS) $(SSH_CFLAGS) $(ALL_LDFLAGS) $(LUA_LDLIBS) $(LDLIBS))
+	$(call remember,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(LUA_CFLAGS) $(SSH_CFLAGS) $(ALL_LDFLAGS) \
+		$(LUA_LDLIBS) $(LDLIBS))
 
 $(BUILD)/sources: FORCE
 	$(call remember,$(RUNTIME_SRC) $(VM_SRC) $(STDLIB_LUA))
 
 compile = @mkdir -p $(@D); echo "  CC  $<"; $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP
+
+$(BUILD)/runtime/array_%.o: runtime/array_%.c $(BUILD)/flags
+	$(compile) $(KERNEL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/runtime/%.o: runtime/%.c $(BUILD)/flags | need-ssh
 	$(compile) $(SSH_CFLAGS) -c -o $@ $<

@@ -16,6 +16,7 @@
 
 #define PATIENCE_NS 2000000           /* a task that runs longer hands the loop to the alarm's thread */
 #define SPIN_NS     50000             /* polling for the next task before sleeping */
+#define REST_NS     1000000           /* without a task after which what is kept for speed is let go of */
 #define BACKLOG     ((size_t)4 << 20) /* bytes of output that may wait for the master before the task waits too */
 
 struct agent {
@@ -130,10 +131,11 @@ static struct mf_blob *port_fetch(struct mf_port *port, const char *name)
 /* Lock not held. */
 static enum mf_outcome run_task(struct agent *a, const struct mf_agent_job *j, struct mf_buf *result)
 {
-    struct mf_bytes *deps = mf_agent_link_deps(&j->task);
+    struct mf_bytes *deps = mf_agent_link_deps(j);
     struct mf_task task = {
         .code = j->code,
-        .args = {j->task.args.bytes, j->task.args.n},
+        .args = {j->task.args.bytes, j->task.args.n, j->holds.n ? j->holds.lists[0] : NULL},
+        .holds = true,
         .deps = deps,
         .ndeps = deps ? j->task.ndeps : 0,
         .seed = j->task.seed,
@@ -166,7 +168,7 @@ static void run_job(struct agent *a, struct mf_agent_job *j)
     if (mf_loop_turning(master->loop))
         mf_loop_wake(master->loop); /* the alarm's thread gives the loop back */
     mf_agent_link_result(master, j->id, outcome, mf_sys_now() - a->started,
-                         (struct mf_msg_part){result.data, result.len});
+                         (struct mf_msg_part){result.data, result.len}, result.holds);
     while (mf_link_pending(master->link)) /* see the design note: before the next task starts */
         mf_loop_turn(master->loop, MF_SYS_NEVER, 0);
     mf_buf_release(&result);
@@ -190,18 +192,33 @@ static bool open_instance(struct agent *a)
     return a->instance != NULL;
 }
 
+/* There is nothing to do for now. */
+static void rest(struct agent *a)
+{
+    pthread_mutex_unlock(&a->master->owner->lock);
+    a->master->runner->idle(a->instance);
+    pthread_mutex_lock(&a->master->owner->lock);
+    mf_agent_link_tidy(a->master);
+}
+
 static void serve(struct agent *a)
 {
+    struct mf_loop *loop = a->master->loop;
     if (!open_instance(a))
         return;
-    for (;;) {
+    for (bool rested = true;;) {
         struct mf_agent_job *j = mf_agent_link_next(a->master);
-        if (j)
+        if (j) {
             run_job(a, j);
-        else if (a->master->bye)
+            rested = false;
+        } else if (a->master->bye) {
             return;
-        else
-            mf_loop_turn(a->master->loop, MF_SYS_NEVER, SPIN_NS);
+        } else if (rested) {
+            mf_loop_turn(loop, MF_SYS_NEVER, SPIN_NS);
+        } else if (mf_loop_turn(loop, mf_sys_now() + REST_NS, SPIN_NS) == MF_ETIMEDOUT) {
+            rest(a);
+            rested = true;
+        }
     }
 }
 

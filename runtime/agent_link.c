@@ -86,6 +86,9 @@ static enum mf_err on_code(struct mf_agent_link *a, const struct mf_link_frame *
         mf_blob_unref(blob);
         return e;
     }
+    struct mf_share_lists holds = mf_share_take(&a->share, frame->head.id);
+    blob->holds = mf_share_list(&holds, 0);
+    mf_share_lists_release(&holds);
     c->id = frame->head.id;
     c->blob = blob;
     mf_list_insert(a->codes.next, &c->link); /* the newest first: it is asked for most */
@@ -121,6 +124,7 @@ static enum mf_err on_task(struct mf_agent_link *a, const struct mf_link_frame *
     j->id = frame->head.id;
     j->bytes = bytes;
     j->code = mf_blob_ref(c->blob);
+    j->holds = mf_share_take(&a->share, j->id);
     mf_list_init(&j->link);
     mf_list_insert(&a->queue, &j->link);
     if (a->work && a->work->arrived)
@@ -147,7 +151,7 @@ static bool give_back(struct mf_agent_link *a, uint64_t id)
             continue;
         mf_list_remove(&j->link);
         mf_agent_job_free(j);
-        mf_agent_link_result(a, id, MF_MSG_RECALLED, 0, (struct mf_msg_part){NULL, 0});
+        mf_agent_link_result(a, id, MF_MSG_RECALLED, 0, (struct mf_msg_part){NULL, 0}, NULL);
         return true;
     }
     return false;
@@ -157,15 +161,17 @@ void mf_agent_job_free(struct mf_agent_job *j)
 {
     mf_blob_unref(j->code);
     mf_blob_unref(j->bytes);
+    mf_share_lists_release(&j->holds);
     free(j);
 }
 
-struct mf_bytes *mf_agent_link_deps(const struct mf_msg_task *t)
+struct mf_bytes *mf_agent_link_deps(const struct mf_agent_job *j)
 {
+    const struct mf_msg_task *t = &j->task;
     struct mf_bytes *deps = calloc(t->ndeps ? t->ndeps : 1, sizeof *deps);
     struct mf_msg_part rest = t->deps, dep;
     for (uint32_t i = 0; deps && i < t->ndeps && mf_msg_next_dep(&rest, &dep); i++)
-        deps[i] = (struct mf_bytes){dep.bytes, dep.n};
+        deps[i] = (struct mf_bytes){dep.bytes, dep.n, i + 1 < j->holds.n ? j->holds.lists[i + 1] : NULL};
     return deps;
 }
 
@@ -224,6 +230,10 @@ static enum mf_err received(void *arg, const struct mf_link_frame *frame)
         return MF_OK;
     case MF_MSG_MODULE:
         return a->work ? a->work->module(a, frame) : MF_EINVAL;
+    case MF_MSG_BLOCK:
+    case MF_MSG_DROP:
+    case MF_MSG_HOLDS:
+        return mf_share_received(&a->share, frame, true);
     case MF_MSG_PING:
         return mf_link_send(a->link, MF_MSG_PONG, frame->head.id, NULL, 0);
     case MF_MSG_PONG:
@@ -291,13 +301,24 @@ void mf_agent_link_send(struct mf_agent_link *a, enum mf_msg_kind kind, uint64_t
 }
 
 void mf_agent_link_result(struct mf_agent_link *a, uint64_t id, unsigned outcome, uint64_t nanoseconds,
-                          struct mf_msg_part bytes)
+                          struct mf_msg_part bytes, const struct mf_holds *holds)
 {
     unsigned char head[MF_MSG_RESULT_HEAD];
     const struct mf_msg_result r = {.outcome = (uint8_t)outcome, .nanoseconds = nanoseconds};
     mf_msg_pack_result_head(head, &r);
     const struct mf_msg_part parts[] = {{head, sizeof head}, bytes};
+    if (holds && mf_share_queue(&a->share, a->link, id, &holds, 1) != MF_OK)
+        mf_agent_link_abort("out of memory while sending a result");
     mf_agent_link_send(a, MF_MSG_RESULT, id, parts, 2);
+}
+
+void mf_agent_link_tidy(struct mf_agent_link *a)
+{
+    if (!mf_share_tidy(&a->share, a->link))
+        return;
+    if (mf_link_flush(a->link) != MF_OK)
+        mf_agent_link_abort(NULL);
+    update_watch(a);
 }
 
 void mf_agent_link_output(struct mf_agent_link *a, uint64_t id, enum mf_stream stream, const void *bytes, size_t n)
@@ -393,6 +414,7 @@ void mf_agent_link_close(struct mf_agent_link *a)
     while (!mf_list_empty(&a->codes))
         free_code(MF_LIST_ENTRY(a->codes.next, struct code, link));
     mf_blob_unref(a->payload);
+    mf_share_release(&a->share);
     mf_link_free(a->link);
     pthread_mutex_unlock(&a->owner->lock);
     mf_owner_unref(a->owner);

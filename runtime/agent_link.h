@@ -12,6 +12,7 @@
 #include "list.h"
 #include "loop.h"
 #include "owner.h"
+#include "share.h"
 
 /* A task that has come. */
 struct mf_agent_job {
@@ -20,6 +21,7 @@ struct mf_agent_job {
     struct mf_blob *code;  /* a reference */
     struct mf_blob *bytes; /* a reference: what task points into */
     struct mf_msg_task task;
+    struct mf_share_lists holds; /* of its arguments, and of its dependencies in turn */
 };
 void mf_agent_job_free(struct mf_agent_job *job);
 
@@ -41,6 +43,7 @@ struct mf_agent_link {
     struct mf_loop_watch watch;
     struct mf_loop_watch out; /* where a descriptor of its own is written to */
     bool has_out;
+    struct mf_share share;
     const struct mf_runner *runner;
     const struct mf_agent_work *work; /* NULL until it is known who runs the tasks */
     void *worker;                     /* work's */
@@ -71,13 +74,17 @@ struct mf_agent_job *mf_agent_link_next(struct mf_agent_link *a);
 /* Queues a frame and writes what can be written; ends the process when the master is gone. */
 void mf_agent_link_send(struct mf_agent_link *a, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts,
                         int n);
+/* holds: what the bytes refer to, or NULL. */
 void mf_agent_link_result(struct mf_agent_link *a, uint64_t id, unsigned outcome, uint64_t nanoseconds,
-                          struct mf_msg_part bytes);
+                          struct mf_msg_part bytes, const struct mf_holds *holds);
 void mf_agent_link_output(struct mf_agent_link *a, uint64_t id, enum mf_stream stream, const void *bytes, size_t n);
 void mf_agent_link_progress(struct mf_agent_link *a, uint64_t id, double fraction, const char *text);
 
-/* Splits the dependencies of a job; NULL when memory is out, to be freed. */
-struct mf_bytes *mf_agent_link_deps(const struct mf_msg_task *task);
+/* Tells the master which blocks are gone. */
+void mf_agent_link_tidy(struct mf_agent_link *a);
+
+/* Splits the dependencies of a job, whose parts point into it; NULL when memory is out, to be freed. */
+struct mf_bytes *mf_agent_link_deps(const struct mf_agent_job *job);
 
 /* A frame's body as a blob; NULL when memory is out. */
 struct mf_blob *mf_agent_link_own(const struct mf_link_frame *frame);

@@ -255,6 +255,7 @@ static struct mf_blob *make_blob(const struct mf_area *a, size_t size)
     atomic_fetch_add_explicit(&head_of(a)->holders, 1, memory_order_relaxed);
     blob->flags = MF_BLOB_PLACED;
     blob->len = size;
+    blob->holds = NULL;
     atomic_init(&blob->refs, 1);
     return blob;
 }

@@ -30,6 +30,10 @@ struct mf_backend {
      * needed. */
     enum mf_err (*open)(struct mf_pool *pool, struct mf_fault *fault);
 
+    /* Workers are processes of this machine, to which blocks go by descriptor: large ones are best made ready for that
+     * before the lock is taken (mf_holds_export). */
+    bool maps;
+
     /* Something was queued: see that it gets a worker. Fills fault and returns an error when no worker can be had
      * at all; the caller then fails what is queued. */
     enum mf_err (*feed)(struct mf_pool *pool, struct mf_fault *fault);
@@ -54,6 +58,9 @@ struct mf_backend {
 
     /* A host's agent has ended; text says how. NULL where there are no hosts. */
     void (*departed)(struct mf_pool *pool, struct mf_host *host, const char *text);
+
+    /* Blocks may have been let go of: tells those who have them too. NULL where nobody else has any. */
+    void (*tidy)(struct mf_pool *pool);
 
     /* Asks the worker to stop its task soon; its result is not wanted any more. May not block. */
     void (*interrupt)(struct mf_worker *worker);

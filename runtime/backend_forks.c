@@ -126,11 +126,13 @@ static void forks_turn(struct mf_pool *pool)
 const struct mf_backend mf_backend_forks = {
     .name = "forks",
     .asynchronous = true,
+    .maps = true,
     .inherits = true,
     .feed = forks_feed,
     .turn = forks_turn,
     .overdue = mf_fleet_overdue,
     .beat = mf_fleet_beat,
+    .tidy = mf_fleet_tidy,
     .withdraw = mf_fleet_withdraw,
     .interrupt = mf_fleet_interrupt,
     .abandon = mf_fleet_abandon,

@@ -44,9 +44,11 @@ static enum mf_err processes_feed(struct mf_pool *pool, struct mf_fault *fault)
 const struct mf_backend mf_backend_processes = {
     .name = "processes",
     .asynchronous = true,
+    .maps = true,
     .feed = processes_feed,
     .overdue = mf_fleet_overdue,
     .beat = mf_fleet_beat,
+    .tidy = mf_fleet_tidy,
     .withdraw = mf_fleet_withdraw,
     .interrupt = mf_fleet_interrupt,
     .abandon = mf_fleet_abandon,

@@ -87,6 +87,12 @@ static void trace_leave(struct mf_pool *pool)
     real_of(pool)->leave(pool);
 }
 
+static void trace_tidy(struct mf_pool *pool)
+{
+    mf_log(MF_LOG_BACKEND, "%s: tidy", pool->backend->name);
+    real_of(pool)->tidy(pool);
+}
+
 static void trace_join(struct mf_worker *worker)
 {
     mf_log(MF_LOG_BACKEND, "%s: join", worker->name);
@@ -118,10 +124,12 @@ static const struct mf_backend twins[] = {
         .name = "forks",
         .asynchronous = true,
         .inherits = true,
+        .maps = true,
         .feed = trace_feed,
         .turn = trace_turn,
         .overdue = trace_overdue,
         .beat = trace_beat,
+        .tidy = trace_tidy,
         .withdraw = trace_withdraw,
         .interrupt = trace_interrupt,
         .abandon = trace_abandon,
@@ -131,9 +139,11 @@ static const struct mf_backend twins[] = {
     {
         .name = "processes",
         .asynchronous = true,
+        .maps = true,
         .feed = trace_feed,
         .overdue = trace_overdue,
         .beat = trace_beat,
+        .tidy = trace_tidy,
         .withdraw = trace_withdraw,
         .interrupt = trace_interrupt,
         .abandon = trace_abandon,

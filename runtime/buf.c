@@ -20,9 +20,16 @@ void mf_buf_init(struct mf_buf *b)
     memset(b, 0, sizeof *b);
 }
 
+static void release_holds(struct mf_holds *holds)
+{
+    if (holds)
+        holds->release(holds);
+}
+
 void mf_buf_release(struct mf_buf *b)
 {
     free(block_of(b));
+    release_holds(b->holds);
     mf_buf_init(b);
 }
 
@@ -64,6 +71,7 @@ static void fill_head(struct mf_blob *blob, size_t len)
     atomic_init(&blob->refs, 1);
     blob->flags = 0;
     blob->len = len;
+    blob->holds = NULL;
 }
 
 struct mf_blob *mf_blob_new(const void *bytes, size_t n)
@@ -81,14 +89,18 @@ struct mf_blob *mf_buf_freeze(struct mf_buf *b)
 {
     if (b->len <= COPY_LIMIT) {
         struct mf_blob *copy = mf_blob_new(b->data, b->len);
-        if (copy)
+        if (copy) {
+            copy->holds = b->holds;
+            b->holds = NULL;
             b->len = 0;
+        }
         return copy;
     }
     if (b->cap - b->len > b->len / 8)
         set_capacity(b, b->len); /* a failure to shrink only leaves the slack */
     struct mf_blob *blob = (struct mf_blob *)(void *)block_of(b);
     fill_head(blob, b->len);
+    blob->holds = b->holds;
     mf_buf_init(b);
     return blob;
 }
@@ -104,6 +116,7 @@ void mf_blob_unref(struct mf_blob *blob)
 {
     if (!blob || atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel) != 1)
         return;
+    release_holds(blob->holds);
     if (blob->flags & MF_BLOB_PLACED)
         ((const mf_blob_release *)(const void *)blob)[-1](blob);
     else

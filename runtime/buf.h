@@ -10,12 +10,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The blocks that a message refers to beside its bytes, by their place in this list (block.h has the functions). A buffer
+ * carries it along to the blob that it becomes. */
+struct mf_hold {
+    struct mf_block *block; /* a reference */
+    size_t at;              /* how long the buffer was when it was added */
+};
+struct mf_holds {
+    void (*release)(struct mf_holds *holds); /* lets go of all and frees the list */
+    size_t n, cap;
+    struct mf_hold *items;
+};
+
 /* Immutable bytes. The creator holds one reference. The counter may be changed by any thread; the bytes
  * and flags must not change once a second thread can see the blob. */
 struct mf_blob {
     atomic_uint refs;
     uint32_t flags; /* enum mf_blob_flag */
     size_t len;
+    struct mf_holds *holds; /* or NULL; the blob's own */
     unsigned char data[];
 };
 
@@ -31,10 +44,11 @@ struct mf_buf {
     unsigned char *data; /* NULL while cap is 0 */
     size_t len;          /* bytes written */
     size_t cap;          /* bytes that fit without growing */
+    struct mf_holds *holds;
 };
 
 void mf_buf_init(struct mf_buf *b);
-void mf_buf_release(struct mf_buf *b); /* frees the storage; b is empty and usable again */
+void mf_buf_release(struct mf_buf *b); /* frees the storage and what it holds; b is empty and usable again */
 
 /* Makes room for extra more bytes. False when memory is out or the size would overflow; b is unchanged then. */
 bool mf_buf_reserve(struct mf_buf *b, size_t extra);

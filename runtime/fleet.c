@@ -60,8 +60,9 @@ static void take_back(struct mf_peer *a, struct mf_future *f, enum mf_err e)
         mf_sched_return(f);
         return;
     }
-    char text[80];
-    snprintf(text, sizeof text, "the task could not be sent: %s", mf_err_text(e));
+    char text[120];
+    snprintf(text, sizeof text, "the task could not be sent: %s",
+             e == MF_ELIMIT ? "it is too large, or has shared memory that cannot be passed" : mf_err_text(e));
     mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, text);
 }
 
@@ -231,6 +232,13 @@ void mf_fleet_leave(struct mf_pool *pool)
 void mf_fleet_join(struct mf_worker *worker)
 {
     mf_peer_leave_lane(worker);
+}
+
+void mf_fleet_tidy(struct mf_pool *pool)
+{
+    for (int i = 0; i < pool->size; i++)
+        if (mf_peer_at(pool, i))
+            mf_peer_tidy(mf_peer_at(pool, i));
 }
 
 static bool somebody_is_idle(const struct mf_pool *pool)

@@ -23,6 +23,7 @@ void mf_fleet_withdraw(struct mf_pool *pool, struct mf_future *f);
 void mf_fleet_interrupt(struct mf_worker *worker);
 void mf_fleet_abandon(struct mf_worker *worker);
 void mf_fleet_leave(struct mf_pool *pool);
+void mf_fleet_tidy(struct mf_pool *pool);
 void mf_fleet_join(struct mf_worker *worker);
 
 #endif

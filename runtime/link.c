@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include "link.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,6 +258,31 @@ enum mf_err mf_link_queue(struct mf_link *l, enum mf_msg_kind kind, uint64_t id,
     return MF_OK;
 }
 
+bool mf_link_passes_fds(const struct mf_link *l)
+{
+    return l->stream->table->passes_fds;
+}
+
+enum mf_err mf_link_queue_fd(struct mf_link *l, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *part,
+                             int fd)
+{
+    struct mf_msg_head head = {.length = part->n, .kind = (uint8_t)kind, .flags = MF_MSG_FD, .id = id};
+    if (l->gone)
+        return MF_ECLOSED;
+    if (l->nnotes == NOTES)
+        mf_link_flush(l);
+    int own = mf_link_passes_fds(l) && l->nnotes < NOTES ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (own < 0 || part->n > MF_MSG_FD_BODY)
+        return MF_ELIMIT;
+    if (!mf_buf_reserve(&l->out, MF_MSG_HEAD + part->n)) {
+        close(own);
+        return MF_ENOMEM;
+    }
+    l->notes[l->nnotes++] = (struct note){l->out.len, own};
+    append(l, &head, part, 1);
+    return MF_OK;
+}
+
 /* Appends what follows the first skip bytes of the pieces; room is there. */
 static void append_rest(struct mf_link *l, const struct iovec *pieces, int n, size_t skip)
 {
@@ -344,21 +370,41 @@ static enum mf_err hand_over_blob(struct mf_link *l, struct mf_msg_head head, st
 {
     head.length = blob->len;
     head.flags = 0;
-    enum mf_err e = hand_over(l, &(struct mf_link_frame){.head = head, .body = blob->data, .blob = blob});
+    enum mf_err e = hand_over(l, &(struct mf_link_frame){.head = head, .body = blob->data, .fd = -1, .blob = blob});
     mf_blob_unref(blob);
+    return e;
+}
+
+/* Takes the descriptor that came along with this frame; -1 and the end when there is none. */
+static int take_fd(struct mf_link *l)
+{
+    if (l->nfds == 0) {
+        end(l, MF_EINVAL, "a message without its descriptor (are too many files open?)");
+        return -1;
+    }
+    int fd = l->fds[0];
+    l->fds[0] = l->fds[1];
+    l->nfds--;
+    return fd;
+}
+
+static enum mf_err receive_fd(struct mf_link *l, const struct mf_msg_head *head, const unsigned char *body)
+{
+    int fd = take_fd(l);
+    if (fd < 0)
+        return l->ended.code;
+    struct mf_link_frame frame = {.head = *head, .body = body, .fd = fd};
+    frame.head.flags = 0;
+    enum mf_err e = hand_over(l, &frame);
+    close(fd);
     return e;
 }
 
 static enum mf_err receive_beside(struct mf_link *l, const struct mf_msg_head *head, const unsigned char *body)
 {
     int fd = -1;
-    if (head->flags & MF_MSG_FD) {
-        if (l->nfds == 0)
-            return end(l, MF_EINVAL, "a message without its descriptor (are too many files open?)");
-        fd = l->fds[0];
-        l->fds[0] = l->fds[1];
-        l->nfds--;
-    }
+    if (head->flags & MF_MSG_FD && (fd = take_fd(l)) < 0)
+        return l->ended.code;
     struct mf_blob *blob = mf_area_take(&l->in_areas, mf_msg_get64(body + 8), mf_msg_get64(body), fd, &l->ended);
     return blob ? hand_over_blob(l, *head, blob) : l->ended.code;
 }
@@ -409,9 +455,11 @@ static enum mf_err take_frame(struct mf_link *l, const unsigned char *bytes, siz
     if (n < head.length)
         return MF_OK;
     *taken = MF_MSG_HEAD + (size_t)head.length;
-    if (head.flags)
+    if (head.flags & MF_MSG_BESIDE)
         return receive_beside(l, &head, body);
-    return hand_over(l, &(struct mf_link_frame){.head = head, .body = body});
+    if (head.flags)
+        return receive_fd(l, &head, body);
+    return hand_over(l, &(struct mf_link_frame){.head = head, .body = body, .fd = -1});
 }
 
 static enum mf_err take_frames(struct mf_link *l)

@@ -16,6 +16,7 @@
 struct mf_link_frame {
     struct mf_msg_head head;
     const unsigned char *body;
+    int fd;               /* a BLOCK's descriptor, the link's: duplicate it to keep it; or -1 */
     struct mf_blob *blob; /* for large bodies, else NULL: owns body; a handler that wants to keep it takes a reference,
                              which may outlive the link. While it does, the sender cannot fill that memory again. */
 };
@@ -45,6 +46,12 @@ enum mf_err mf_link_send(struct mf_link *link, enum mf_msg_kind kind, uint64_t i
 /* The same, but nothing is written before the next mf_link_flush, so that several frames leave in one write. */
 enum mf_err mf_link_queue(struct mf_link *link, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts,
                           int n);
+
+/* Queues a frame of one part along with a descriptor (the caller's still; MF_MSG_FD_BODY bytes at most). MF_ELIMIT: it cannot
+ * be passed, because the stream does not, or too many descriptors wait: nothing was queued. */
+enum mf_err mf_link_queue_fd(struct mf_link *link, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *part,
+                             int fd);
+bool mf_link_passes_fds(const struct mf_link *link);
 
 /* Writes what can be written now. MF_OK (mf_link_pending tells whether all went), MF_ECLOSED. */
 enum mf_err mf_link_flush(struct mf_link *link);

@@ -102,7 +102,8 @@ static const char *const names[MF_MSG_KINDS] = {
     [MF_MSG_HELLO] = "HELLO",       [MF_MSG_INIT] = "INIT",     [MF_MSG_CODE] = "CODE",     [MF_MSG_FORGET] = "FORGET",
     [MF_MSG_TASK] = "TASK",         [MF_MSG_CANCEL] = "CANCEL", [MF_MSG_RECALL] = "RECALL", [MF_MSG_OUTPUT] = "OUTPUT",
     [MF_MSG_PROGRESS] = "PROGRESS", [MF_MSG_RESULT] = "RESULT", [MF_MSG_FETCH] = "FETCH",   [MF_MSG_MODULE] = "MODULE",
-    [MF_MSG_PING] = "PING",         [MF_MSG_PONG] = "PONG",     [MF_MSG_BYE] = "BYE",
+    [MF_MSG_PING] = "PING",         [MF_MSG_PONG] = "PONG",     [MF_MSG_BYE] = "BYE",       [MF_MSG_BLOCK] = "BLOCK",
+    [MF_MSG_DROP] = "DROP",         [MF_MSG_HOLDS] = "HOLDS",
 };
 
 const char *mf_msg_name(uint8_t kind)
@@ -132,9 +133,11 @@ enum mf_err mf_msg_unpack_head(const unsigned char in[MF_MSG_HEAD], struct mf_ms
         return mf_fault_set(fault, MF_EINVAL, "a %s message of impossible length %llu", mf_msg_name(head->kind),
                             (unsigned long long)length);
     head->length = length - (MF_MSG_HEAD - 4);
-    if (get(in + 6, 2) != 0 || (head->flags & ~(unsigned)(MF_MSG_FD | MF_MSG_BESIDE)) || head->flags == MF_MSG_FD)
+    bool own_fd = head->flags == MF_MSG_FD;
+    if (get(in + 6, 2) != 0 || (head->flags & ~(unsigned)(MF_MSG_FD | MF_MSG_BESIDE)) ||
+        (own_fd && (head->kind != MF_MSG_BLOCK || head->length > MF_MSG_FD_BODY)))
         return mf_fault_set(fault, MF_EINVAL, "a %s message with unknown flags", mf_msg_name(head->kind));
-    if (head->flags && head->length != MF_MSG_BESIDE_BODY)
+    if ((head->flags & MF_MSG_BESIDE) && head->length != MF_MSG_BESIDE_BODY)
         return mf_fault_set(fault, MF_EINVAL, "a %s message beside the stream with %llu bytes in it",
                             mf_msg_name(head->kind), (unsigned long long)head->length);
     return MF_OK;

@@ -28,6 +28,12 @@
  *   FETCH    agent -> master   id: request       body: name of a Lua module that the worker lacks
  *   MODULE   master -> agent   id: request       body: found 1, chunk name length 4, chunk name, source
  *   PING     either way, PONG back with the same id
+ *   BLOCK    either way        id: block number  body: bytes 8, offset 8, flags 8, number of blocks that it refers to 8,
+ *                                                      their numbers 8 each; and without a descriptor (flag
+ *                                                      MF_MSG_FD), zeros up to a multiple of 64 and the bytes
+ *   DROP     either way        id: block number  that the other end may let go of
+ *   HOLDS    either way        id: of the next message, a CODE, TASK or RESULT; what each of its parts (a task's: arguments and
+ *                                                      dependencies) refers to: how many blocks 8, their numbers 8 each
  *   BYE      master -> agent: end when the queue is empty; agent -> master: body: why it ends, in words
  *
  * Limits are the constants below. A reader checks kind, length, flags and every inner length before it uses them. */
@@ -41,11 +47,12 @@
 #include "buf.h"
 #include "err.h"
 
-#define MF_MSG_VERSION     2
+#define MF_MSG_VERSION     3
 #define MF_MSG_HEAD        16                        /* bytes of length, kind, flags, zero, id */
 #define MF_MSG_INLINE      ((size_t)256 * 1024)      /* longer bodies go beside the stream where that is possible */
 #define MF_MSG_MAX         ((uint64_t)1 << 40)       /* bytes of a body beside the stream */
 #define MF_MSG_BESIDE_BODY 16                        /* bytes in the stream for it */
+#define MF_MSG_FD_BODY     ((size_t)16 * 1024)       /* bytes of the body of a BLOCK with a descriptor, at most */
 #define MF_MSG_MAX_INLINE  ((size_t)0xfffffff0 - 16) /* bytes of a body in the stream */
 #define MF_MSG_MAX_HELLO   256                       /* bytes of the first frame */
 
@@ -65,6 +72,9 @@ enum mf_msg_kind {
     MF_MSG_PING,
     MF_MSG_PONG,
     MF_MSG_BYE,
+    MF_MSG_BLOCK,
+    MF_MSG_DROP,
+    MF_MSG_HOLDS,
     MF_MSG_KINDS
 };
 

@@ -57,13 +57,15 @@ static struct node *node_of(struct mf_owner *owner)
 /* --- From the queue into the pool ----------------------------------------------------------------------------------- */
 
 /* The dependencies of a job as resolved futures; false when memory is out. */
-static bool make_deps(const struct mf_msg_task *t, struct mf_future **deps)
+static bool make_deps(struct mf_agent_job *j, struct mf_future **deps)
 {
+    const struct mf_msg_task *t = &j->task;
     struct mf_msg_part rest = t->deps, dep;
     for (uint32_t i = 0; i < t->ndeps && mf_msg_next_dep(&rest, &dep); i++) {
         deps[i] = mf_future_resolved(true, NULL);
         if (!deps[i] || !(deps[i]->result = mf_blob_new(dep.bytes, dep.n)))
             return false;
+        deps[i]->result->holds = mf_share_list(&j->holds, i + 1);
     }
     return true;
 }
@@ -71,18 +73,27 @@ static bool make_deps(const struct mf_msg_task *t, struct mf_future **deps)
 static void lose_job(struct node *n, struct mf_agent_job *j, const char *text)
 {
     mf_agent_link_result(n->master, j->id, MF_MSG_LOST, 0,
-                         (struct mf_msg_part){(const unsigned char *)text, strlen(text)});
+                         (struct mf_msg_part){(const unsigned char *)text, strlen(text)}, NULL);
     mf_agent_job_free(j);
 }
 
-static struct mf_future *make_future(struct node *n, const struct mf_agent_job *j, bool quiet, struct mf_fault *fault)
+/* The arguments of a job, with what they refer to; NULL when memory is out. */
+static struct mf_blob *take_args(struct mf_agent_job *j)
+{
+    struct mf_blob *args = mf_blob_new(j->task.args.bytes, j->task.args.n);
+    if (args)
+        args->holds = mf_share_list(&j->holds, 0);
+    return args;
+}
+
+static struct mf_future *make_future(struct node *n, struct mf_agent_job *j, bool quiet, struct mf_fault *fault)
 {
     const struct mf_msg_task *t = &j->task;
     struct mf_future **deps = calloc(t->ndeps ? t->ndeps : 1, sizeof(struct mf_future *));
-    struct mf_blob *args = mf_blob_new(t->args.bytes, t->args.n);
+    struct mf_blob *args = take_args(j);
     struct mf_future *f = NULL;
     mf_fault_set(fault, MF_ENOMEM, "out of memory while starting the task");
-    if (deps && args && make_deps(t, deps)) {
+    if (deps && args && make_deps(j, deps)) {
         struct mf_future_spec spec = {.code = mf_blob_ref(j->code),
                                       .args = mf_blob_ref(args),
                                       .deps = deps,
@@ -121,12 +132,12 @@ static void begin(struct node *n, struct mf_agent_job *j, bool quiet)
 /* A setup for all workers that start later: it is remembered, and there is nothing to wait for. */
 static void remember_setup(struct node *n, struct mf_agent_job *j)
 {
-    struct mf_blob *args = mf_blob_new(j->task.args.bytes, j->task.args.n);
+    struct mf_blob *args = take_args(j);
     if (!args || mf_runtime_setup_locked(n->pool, mf_blob_ref(j->code), args) != MF_OK) {
         lose_job(n, j, "out of memory while remembering a call of everywhere");
         return;
     }
-    mf_agent_link_result(n->master, j->id, MF_OUTCOME_VALUE, 0, (struct mf_msg_part){NULL, 0});
+    mf_agent_link_result(n->master, j->id, MF_OUTCOME_VALUE, 0, (struct mf_msg_part){NULL, 0}, NULL);
     mf_agent_job_free(j);
 }
 
@@ -245,7 +256,7 @@ static void tell(struct node *n, uint64_t id, const struct mf_future *f)
         if (f->extra)
             bytes = (struct mf_msg_part){(const unsigned char *)f->extra->fault, strlen(f->extra->fault)};
     }
-    mf_agent_link_result(n->master, id, outcome, f->elapsed, bytes);
+    mf_agent_link_result(n->master, id, outcome, f->elapsed, bytes, f->result ? f->result->holds : NULL);
 }
 
 static void hook_final(struct mf_owner *owner, struct mf_future *f)
@@ -358,6 +369,7 @@ static void serve(struct node *n)
             pthread_mutex_unlock(&owner->lock);
             mf_runtime_turn(owner);
             pthread_mutex_lock(&owner->lock);
+            mf_agent_link_tidy(n->master);
         }
     }
 }

@@ -91,7 +91,10 @@ static enum mf_err send_code(struct mf_peer *a, struct mf_blob *code, uint64_t *
     if (e != MF_OK || mf_codes_knows(&a->known, *id))
         return e;
     const struct mf_msg_part part = {code->data, code->len};
-    e = mf_link_queue(a->link, MF_MSG_CODE, *id, &part, 1);
+    const struct mf_holds *holds = code->holds;
+    e = mf_share_queue(&a->share, a->link, *id, &holds, 1);
+    if (e == MF_OK)
+        e = mf_link_queue(a->link, MF_MSG_CODE, *id, &part, 1);
     return e == MF_OK ? mf_codes_learn(&a->known, *id) : e;
 }
 
@@ -104,7 +107,11 @@ enum mf_err mf_peer_send_setup(struct mf_peer *a, const struct mf_setup *setup)
         return e;
     mf_msg_pack_task_head(head, &task);
     const struct mf_msg_part parts[] = {{head, sizeof head}, {setup->args ? setup->args->data : NULL, task.args.n}};
+    const struct mf_holds *holds = setup->args ? setup->args->holds : NULL;
     uint64_t id = ++a->pool->owner->next_id;
+    e = mf_share_queue(&a->share, a->link, id, &holds, 1);
+    if (e != MF_OK)
+        return e;
     *mf_peer_flight(a, a->n++) = (struct mf_flight){.id = id, .setup = true};
     return mf_link_queue(a->link, MF_MSG_TASK, id, parts, 2);
 }
@@ -118,6 +125,21 @@ static uint32_t worker_of(const struct mf_peer *a, const struct mf_future *f)
     return 0;
 }
 
+/* What the task's arguments and dependencies refer to goes first. */
+static enum mf_err send_holds(struct mf_peer *a, const struct mf_future *f, size_t ndeps)
+{
+    const struct mf_holds *few[4], **lists = 1 + ndeps <= 4 ? few : malloc((1 + ndeps) * sizeof(struct mf_holds *));
+    if (!lists)
+        return MF_ENOMEM;
+    lists[0] = f->args ? f->args->holds : NULL;
+    for (size_t i = 0; i < ndeps; i++)
+        lists[i + 1] = f->extra->deps[i]->result->holds;
+    enum mf_err e = mf_share_queue(&a->share, a->link, f->id, lists, 1 + ndeps);
+    if (lists != few)
+        free(lists);
+    return e;
+}
+
 /* A TASK's body is a head and the payload's own bytes, which are not copied here; see msg.h for the layout. */
 enum mf_err mf_peer_send(struct mf_peer *a, const struct mf_future *f)
 {
@@ -126,6 +148,8 @@ enum mf_err mf_peer_send(struct mf_peer *a, const struct mf_future *f)
     unsigned char *lengths = ndeps ? malloc(8 * ndeps) : NULL;
     uint64_t code = 0;
     enum mf_err e = parts && (lengths || !ndeps) ? send_code(a, f->code, &code) : MF_ENOMEM;
+    if (e == MF_OK)
+        e = send_holds(a, f, ndeps);
     if (e == MF_OK) {
         unsigned char head[MF_MSG_TASK_HEAD];
         struct mf_msg_task task = {.code = code,
@@ -161,6 +185,12 @@ void mf_peer_flush(struct mf_peer *a)
 {
     mf_link_flush(a->link); /* if the peer is gone, reading says so */
     mf_peer_update_watch(a);
+}
+
+void mf_peer_tidy(struct mf_peer *a)
+{
+    if (a->link && mf_share_tidy(&a->share, a->link))
+        mf_peer_flush(a);
 }
 
 /* --- Beginning --------------------------------------------------------------------------------------------------- */
@@ -220,6 +250,7 @@ static struct mf_peer *make(struct mf_pool *pool)
 /* One that has no lane, or none any more. */
 static void unmake(struct mf_peer *a)
 {
+    mf_share_release(&a->share);
     free(a->flights);
     free(a->lanes);
     free(a);

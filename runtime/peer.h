@@ -16,6 +16,7 @@
 #include "link.h"
 #include "loop.h"
 #include "pool.h"
+#include "share.h"
 #include "stream_remote.h"
 
 #define MF_PEER_FLIGHTS  64  /* tasks sent to an agent and not answered, for each of its lanes */
@@ -57,6 +58,7 @@ struct mf_peer {
     uint64_t heard;  /* when the last frame came */
     uint64_t looked; /* when it was last looked at whether it answers; 0: it has not been asked since it was idle */
     struct mf_codes_known known; /* the code it has been sent */
+    struct mf_share share;
 };
 
 /* The agent of a worker. */
@@ -117,6 +119,9 @@ enum mf_err mf_peer_send(struct mf_peer *peer, const struct mf_future *f);
 /* The same for a setup, which gets a flight of its own, for workers that start later. MF_ELIMIT when there are too many. */
 enum mf_err mf_peer_send_setup(struct mf_peer *peer, const struct mf_setup *setup);
 void mf_peer_flush(struct mf_peer *peer);
+
+/* Tells the agent which blocks are gone. */
+void mf_peer_tidy(struct mf_peer *peer);
 
 /* Gives the agent that many lanes, in free slots from index (from 1) on; the pool grows if need be. Lanes that it has
  * stay. MF_ENOMEM. */

@@ -69,8 +69,18 @@ static void on_lost(struct mf_peer *a, struct mf_worker *lane, const struct mf_m
     lane->broken[0] = '\0';
 }
 
+/* The result's bytes, with what they refer to; NULL when memory is out. */
+static struct mf_blob *make_result(const struct mf_msg_result *result, struct mf_share_lists *holds)
+{
+    struct mf_blob *blob = mf_blob_new(result->bytes.bytes, result->bytes.n);
+    if (blob)
+        blob->holds = mf_share_list(holds, 0);
+    return blob;
+}
+
 /* The flight is over, with that result. */
-static void conclude(struct mf_peer *a, struct mf_flight *flight, const struct mf_msg_result *result)
+static void conclude(struct mf_peer *a, struct mf_flight *flight, const struct mf_msg_result *result,
+                     struct mf_share_lists *holds)
 {
     struct mf_worker *lane = flight->lane;
     bool wanted = flight->future != NULL;
@@ -81,8 +91,7 @@ static void conclude(struct mf_peer *a, struct mf_flight *flight, const struct m
         if (result->outcome == MF_MSG_LOST)
             on_lost(a, lane, &result->bytes);
         else
-            mf_sched_settle(lane, (enum mf_outcome)result->outcome,
-                            wanted ? mf_blob_new(result->bytes.bytes, result->bytes.n) : NULL);
+            mf_sched_settle(lane, (enum mf_outcome)result->outcome, wanted ? make_result(result, holds) : NULL);
     }
     mf_peer_start_ready(a);
 }
@@ -106,7 +115,9 @@ static enum mf_err on_result(struct mf_peer *a, const struct mf_link_frame *fram
     if (flight->setup && result.outcome != MF_OUTCOME_VALUE)
         snprintf(a->lanes[0]->broken, sizeof a->lanes[0]->broken, "%s could not be set up: a call of everywhere failed",
                  a->name);
-    conclude(a, flight, &result);
+    struct mf_share_lists holds = mf_share_take(&a->share, frame->head.id);
+    conclude(a, flight, &result, &holds);
+    mf_share_lists_release(&holds);
     return MF_OK;
 }
 
@@ -180,6 +191,10 @@ enum mf_err mf_peer_received(void *arg, const struct mf_link_frame *frame)
         return on_progress(a, frame);
     case MF_MSG_FETCH:
         return on_fetch(a, frame);
+    case MF_MSG_BLOCK:
+    case MF_MSG_DROP:
+    case MF_MSG_HOLDS:
+        return mf_share_received(&a->share, frame, false);
     case MF_MSG_PONG:
         return MF_OK;
     case MF_MSG_BYE:

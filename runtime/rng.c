@@ -1,123 +1,87 @@
-/* Design note: jumping is multiplying the state by a power of the transition matrix modulo m. The two published
- * powers (2^76 and 2^127) are constants; powers of those are squared on demand. Products of two residues fit in 64
- * bits, so nothing wider is needed. */
+/* Design note: what differs between the kinds is decided here and in the files of the two generators; the algorithms of
+ * the other distributions see uniforms, normals and exponentials only. */
 #include "rng.h"
 
 #include <string.h>
 
-#define M1   4294967087u
-#define M2   4294944443u
-#define NORM 2.328306549295727688e-10 /* 1 / (M1 + 1) */
+#define MRG_STREAM_BITS 32 /* of a philox substream number: those of MRG32k3a have room for more */
 
-typedef uint32_t matrix[3][3];
+/* --- Generators and their streams -------------------------------------------------------------------------------- */
 
-static const matrix stream1 = {{2427906178u, 3580155704u, 949770784u},
-                               {226153695u, 1230515664u, 3580155704u},
-                               {1988835001u, 986791581u, 1230515664u}};
-static const matrix stream2 = {{1464411153u, 277697599u, 1610723613u},
-                               {32183930u, 1464411153u, 1022607788u},
-                               {2824425944u, 32183930u, 2093834863u}};
-static const matrix substream1 = {{82758667u, 1871391091u, 4127413238u},
-                                  {3672831523u, 69195019u, 1871391091u},
-                                  {3672091415u, 3528743235u, 69195019u}};
-static const matrix substream2 = {{1511326704u, 3759209742u, 1610795712u},
-                                  {4292754251u, 1511326704u, 3889917532u},
-                                  {3859662829u, 4292754251u, 3708466080u}};
-
-/* v = a v modulo m */
-static void apply(const matrix a, uint32_t *v, uint64_t m)
+void mf_rng_seed(struct mf_rng *rng, enum mf_rng_kind kind, int64_t seed)
 {
-    uint32_t r[3];
-    for (int i = 0; i < 3; i++) {
-        uint64_t sum = 0;
-        for (int k = 0; k < 3; k++)
-            sum = (sum + (uint64_t)a[i][k] * v[k] % m) % m;
-        r[i] = (uint32_t)sum;
-    }
-    memcpy(v, r, sizeof r);
-}
-
-/* a = a a modulo m */
-static void square(matrix a, uint64_t m)
-{
-    matrix r;
-    for (int j = 0; j < 3; j++) {
-        uint32_t column[3] = {a[0][j], a[1][j], a[2][j]};
-        apply((const uint32_t(*)[3])a, column, m);
-        for (int i = 0; i < 3; i++)
-            r[i][j] = column[i];
-    }
-    memcpy(a, r, sizeof r);
-}
-
-/* What R does: scramble the seed, then take six numbers of a linear congruential generator below the moduli. */
-void mf_rng_seed(struct mf_rng *rng, int64_t seed)
-{
-    uint32_t x = (uint32_t)seed;
-    if (seed < INT32_MIN || seed > UINT32_MAX)
-        x ^= (uint32_t)((uint64_t)seed >> 32) * 2654435761u;
-    for (int i = 0; i < 50; i++)
-        x = 69069u * x + 1u;
-    for (int i = 0; i < 6; i++) {
-        do {
-            x = 69069u * x + 1u;
-        } while (x >= M2);
-        rng->s[i] = x;
-    }
-}
-
-static uint32_t step(struct mf_rng *rng)
-{
-    uint32_t *s = rng->s;
-    int64_t a = (1403580 * (int64_t)s[1] - 810728 * (int64_t)s[0]) % M1;
-    int64_t b = (527612 * (int64_t)s[5] - 1370589 * (int64_t)s[3]) % M2;
-    a += a < 0 ? M1 : 0;
-    b += b < 0 ? M2 : 0;
-    s[0] = s[1];
-    s[1] = s[2];
-    s[2] = (uint32_t)a;
-    s[3] = s[4];
-    s[4] = s[5];
-    s[5] = (uint32_t)b;
-    return (uint32_t)(a > b ? a - b : a - b + M1);
-}
-
-double mf_rng_uniform(struct mf_rng *rng)
-{
-    return step(rng) * NORM;
-}
-
-/* The low bits of a number are as good as the high ones, but it has M1 values, a few less than 2^32: three numbers
- * spread the gap over the word. */
-uint64_t mf_rng_bits(struct mf_rng *rng)
-{
-    uint64_t high = step(rng), middle = step(rng), low = step(rng);
-    return (high << 40) ^ (middle << 20) ^ low;
-}
-
-void mf_rng_next_stream(struct mf_rng *rng)
-{
-    apply(stream1, rng->s, M1);
-    apply(stream2, rng->s + 3, M2);
-}
-
-void mf_rng_next_substream(struct mf_rng *rng)
-{
-    apply(substream1, rng->s, M1);
-    apply(substream2, rng->s + 3, M2);
+    memset(rng, 0, sizeof *rng);
+    rng->kind = kind;
+    if (kind == MF_RNG_MRG32K3A)
+        mf_rng_mrg_seed(&rng->mrg, seed);
+    else
+        mf_rng_philox_seed(&rng->philox, (uint64_t)seed);
 }
 
 void mf_rng_skip_streams(struct mf_rng *rng, uint64_t n)
 {
-    matrix a, b;
-    memcpy(a, stream1, sizeof a);
-    memcpy(b, stream2, sizeof b);
-    for (; n; n >>= 1) {
-        if (n & 1) {
-            apply((const uint32_t(*)[3])a, rng->s, M1);
-            apply((const uint32_t(*)[3])b, rng->s + 3, M2);
-        }
-        square(a, M1);
-        square(b, M2);
-    }
+    struct mf_rng_philox *p = &rng->philox;
+    if (rng->kind == MF_RNG_MRG32K3A)
+        mf_rng_mrg_skip_streams(&rng->mrg, n);
+    else
+        mf_rng_philox_set(p, p->key + n, p->substream, p->position);
+}
+
+void mf_rng_skip_substreams(struct mf_rng *rng, uint64_t n)
+{
+    struct mf_rng_philox *p = &rng->philox;
+    if (rng->kind == MF_RNG_MRG32K3A)
+        mf_rng_mrg_skip_substreams(&rng->mrg, n);
+    else
+        mf_rng_philox_set(p, p->key, p->substream + (uint32_t)n, p->position);
+}
+
+void mf_rng_skip(struct mf_rng *rng, uint64_t n)
+{
+    struct mf_rng_philox *p = &rng->philox;
+    if (rng->kind == MF_RNG_MRG32K3A)
+        mf_rng_mrg_skip(&rng->mrg, n);
+    else
+        mf_rng_philox_set(p, p->key, p->substream, p->position + n);
+}
+
+/* The finaliser of splitmix64. */
+static uint64_t scramble(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+void mf_rng_split(struct mf_rng *rng, struct mf_rng *child)
+{
+    uint64_t a = mf_rng_bits(rng), b = mf_rng_bits(rng), words[6];
+    for (uint64_t i = 0; i < 6; i++)
+        words[i] = scramble(a + i * 0x9e3779b97f4a7c15u) ^ scramble(~b + i * 0xd1342543de82ef95u);
+    mf_rng_seed(child, rng->kind, 0);
+    if (rng->kind == MF_RNG_MRG32K3A)
+        mf_rng_mrg_set(&child->mrg, words);
+    else
+        mf_rng_philox_set(&child->philox, words[0], 0, 0);
+}
+
+/* --- Single numbers ----------------------------------------------------------------------------------------------- */
+
+double mf_rng_uniform(struct mf_rng *rng)
+{
+    if (rng->kind == MF_RNG_MRG32K3A)
+        return mf_rng_mrg_uniform(&rng->mrg);
+    return mf_rng_philox_unit(mf_rng_philox_next(&rng->philox));
+}
+
+/* The low bits of a number of MRG32k3a are as good as the high ones, but it has M1 values, a few less than 2^32: three
+ * numbers spread the gap over the word. */
+uint64_t mf_rng_bits(struct mf_rng *rng)
+{
+    if (rng->kind != MF_RNG_MRG32K3A)
+        return mf_rng_philox_next(&rng->philox);
+    uint64_t high = mf_rng_mrg_next(&rng->mrg);
+    uint64_t middle = mf_rng_mrg_next(&rng->mrg);
+    uint64_t low = mf_rng_mrg_next(&rng->mrg);
+    return (high << 40) ^ (middle << 20) ^ low;
 }

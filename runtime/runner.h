@@ -32,6 +32,7 @@ struct mf_port {
 struct mf_bytes {
     const unsigned char *data;
     size_t len;
+    const struct mf_holds *holds; /* what they refer to, or NULL */
 };
 
 /* A task as the runner sees it. Everything is the runtime's and stays alive during the call. */
@@ -41,6 +42,7 @@ struct mf_task {
     const struct mf_bytes *deps; /* the results of the futures this one was given as arguments */
     size_t ndeps;
     uint64_t seed, stream;     /* of the task's random numbers */
+    bool holds;                /* what the result's buffer holds is passed on with its bytes */
     bool setup;                /* runs in the worker's own environment, and what it sets there stays */
     const atomic_bool *wanted; /* turns true when the task must stop. run pushes interrupt actions (sys.h) for what
                                   it runs, and looks at this once after the push: a signal may have come before */

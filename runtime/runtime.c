@@ -150,6 +150,8 @@ static void tidy(struct mf_owner *owner)
             pool->backend->leave(pool);
             mf_pool_unref(pool);
         }
+        if (pool->backend->tidy)
+            pool->backend->tidy(pool);
         mf_pool_join_leavers(pool);
         mf_pool_unref(pool);
     }

@@ -11,7 +11,7 @@
 
 static struct mf_bytes bytes_of(const struct mf_blob *blob)
 {
-    return blob ? (struct mf_bytes){blob->data, blob->len} : (struct mf_bytes){NULL, 0};
+    return blob ? (struct mf_bytes){blob->data, blob->len, blob->holds} : (struct mf_bytes){NULL, 0, NULL};
 }
 
 static enum mf_outcome call_runner(struct mf_worker *w, struct mf_task *task, struct mf_buf *result)
@@ -102,6 +102,7 @@ void mf_worker_run(struct mf_worker *w)
                                .args = bytes_of(p.args),
                                .deps = p.views,
                                .ndeps = p.ndeps,
+                               .holds = true,
                                .seed = f->seed,
                                .stream = f->stream,
                                .setup = f->setup};

@@ -6,12 +6,13 @@ set -eu
 # belongs to its name, or its name without extension, or the part of that before the first "_", whichever of them
 # comes first in this order and is listed. (backend.h is what a pool calls; the backends themselves use the pool.)
 strata='
-err buf list log sys hooks
-rng array share hash
+err buf list log sys hooks simd
+block rng stats hash
+heap array
 runner
 loop
 stream
-msg area link
+msg area link share
 launch known ssh codes modules host
 future
 owner queue

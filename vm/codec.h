@@ -19,6 +19,8 @@
  *                         byte; each text a length and bytes). Takes an object number
  *   USER loader value     what __save returned, and before it the metatable (NAMED) that owns the __load which
  *                         takes it, or that function. Takes an object number when its tag is read
+ *   ARRAY ...             numbers, or where they are in what the message holds; see array_tags.h. Takes an object
+ *                         number
  *   ENV number            an environment of functions: 0 is the state's own, the others are met in any order
  *   GLOBAL env name value a name (length and bytes) and its value in an environment; follows a top-level value
  *   STD env name          the same where the receiver has the value itself
@@ -61,6 +63,8 @@ struct mf_encode_options { /* all zero: the defaults; the indices must stay vali
     int live;              /* stack index of a list (live.h): what is large, or cannot be sent but inherited, goes
                               there; or 0 */
     uint64_t live_number;  /* the list's number */
+    bool holds;            /* large arrays are not copied: the message refers to their memory, which out->holds keeps,
+                              and the caller passes that on with the bytes (mf_session_blob does) */
 };
 
 /* Starts a message at the end of out, which the caller owns and keeps alive. Nested use (a __save that encodes
@@ -85,6 +89,7 @@ struct mf_decode_options {
     int env;    /* stack index of the table that is environment 0, into which GLOBALS are set directly; 0: the
                    state's globals, left untouched: GLOBALS make an environment of their own that inherits them */
     bool live;  /* the state is a fork of the sender's: LIVE is understood */
+    const struct mf_holds *holds; /* what the message refers to; NULL: nothing. Must stay until the end */
 };
 
 /* Starts reading a message; bytes must stay alive and unchanged until the end. Leaves the decoder, a userdata, on

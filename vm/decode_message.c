@@ -69,6 +69,7 @@ struct mf_decoder *mf_decode_begin(lua_State *L, const void *bytes, size_t len, 
     d->env = env;
     d->trust = options->trust;
     d->live = options->live;
+    d->holds = options->holds;
     d->start = d->p = bytes;
     d->end = d->start + len;
     d->depth = d->cells = 0;

@@ -39,6 +39,7 @@ struct mf_decoder {
     size_t budget; /* table slots that may still be reserved ahead */
     lua_Integer strings, objects;
     unsigned flags;
+    const struct mf_holds *holds; /* or NULL */
     bool trust, live;
     bool used;     /* memo tables were stored in the user values */
     int self, env; /* stack indices of the caller */
@@ -96,6 +97,9 @@ void mf_decoder_value(lua_State *L, struct mf_decoder *d);           /* reads on
 void mf_decoder_text(lua_State *L, struct mf_decoder *d);            /* reads length and bytes and pushes the string */
 void mf_decoder_memo(lua_State *L, struct mf_decoder *d, int which); /* makes a memo table unless it is there */
 void mf_decoder_keep(lua_State *L, struct mf_decoder *d); /* gives the value on the top the next object number */
+
+/* decode_array.c */
+void mf_decoder_array(lua_State *L, struct mf_decoder *d); /* reads what follows ARRAY, pushes the array */
 
 /* decode_names.c */
 void mf_decoder_env(lua_State *L, struct mf_decoder *d, uint64_t n); /* pushes environment n */

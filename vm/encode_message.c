@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../runtime/block.h"
+
 #define KEEP_ANCHORED 16 /* anchors that are cleared one by one rather than with their table */
 #define KEEP_FRAMES   64
 
@@ -128,6 +130,7 @@ static void set_options(lua_State *L, struct mf_encoder *e, const struct mf_enco
     e->globals = mf_names_globals(e->names);
     e->globals2 = o->env ? lua_topointer(L, absolute(o->env, e->self)) : e->globals;
     e->no_scan = o->no_scan;
+    e->holds = o->holds;
     e->limit = o->globals_max ? o->globals_max : MF_CODEC_GLOBALS_MAX;
 }
 
@@ -142,6 +145,8 @@ struct mf_encoder *mf_encode_begin(lua_State *L, struct mf_buf *out, const struc
     set_options(L, e, options);
     e->out = out;
     e->start = out->len;
+    mf_holds_cut(out, e->start); /* what a message that was given up has left */
+    e->holds_before = mf_holds_before(out, e->start);
     e->depth = 0;
     e->string_count = e->object_count = e->cell_count = e->env_count = 0;
     e->flags = MF_CODEC_CLOSED;
@@ -189,6 +194,7 @@ static void put_protected(lua_State *L, struct mf_encoder *e, int idx)
     if (lua_pcall(L, SLOT_VALUE, 0, 0) == LUA_OK)
         return;
     e->out->len = e->start;
+    mf_holds_cut(e->out, e->start);
     give_back(L, e);
     lua_error(L);
 }

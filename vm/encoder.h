@@ -69,6 +69,8 @@ struct mf_encoder {
     uint64_t live_number;
     size_t live_bytes; /* of the present global: what its live values would have taken */
     bool no_scan;
+    bool holds;          /* the message may refer to memory */
+    size_t holds_before; /* what out held before the message */
     lua_Integer anchors; /* values held until the end of the message */
 
     lua_Integer queue_head, queue_tail; /* globals found and not yet written */
@@ -129,6 +131,8 @@ _Noreturn void mf_encoder_too_many(lua_State *L); /* objects */
 bool mf_encoder_live_table(lua_State *L, struct mf_encoder *e);
 bool mf_encoder_live_string(lua_State *L, struct mf_encoder *e);
 bool mf_encoder_live_other(lua_State *L, struct mf_encoder *e);
+/* encode_array.c: writes the value on the top and pops it, if it is an array; else false */
+bool mf_encoder_array(lua_State *L, struct mf_encoder *e);
 
 /* encode_message.c */
 void mf_encoder_anchor(lua_State *L, struct mf_encoder *e, int idx);    /* holds the value until the message ends */

@@ -16,6 +16,8 @@ int mf_lib_core(lua_State *L);
 void mf_lib_pool(lua_State *L);
 void mf_lib_future(lua_State *L);
 void mf_lib_chunk(lua_State *L);
+void mf_lib_rng(lua_State *L);
+void mf_lib_stats(lua_State *L);
 void mf_lib_hosts(lua_State *L);
 
 /* Hosts of a cluster (lib_hosts.c): makes them of the list at idx and pushes their owner, which frees them unless the

@@ -83,7 +83,7 @@ static void keep_live(lua_State *L, struct code *code, const struct mf_encode_op
 static int core_code(lua_State *L)
 {
     struct mf_session *s = mf_session_get(L);
-    struct mf_encode_options encode = {0};
+    struct mf_encode_options encode = {.holds = true};
     size_t start = s->code.len;
     lua_settop(L, 6);
     luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -168,7 +168,7 @@ static void encode_elements(lua_State *L, struct mf_encoder *e, const struct chu
 
 static void encode_chunk(lua_State *L, struct mf_buf *out, const struct chunk *c, int a, int b)
 {
-    struct mf_encode_options encode = {0};
+    struct mf_encode_options encode = {.holds = true};
     struct mf_encoder *e = mf_encode_begin(L, out, &encode);
     mf_lib_encode_integer(L, e, c->mode);
     mf_lib_encode_integer(L, e, c->flags);
@@ -261,7 +261,7 @@ static int collect_body(lua_State *L)
 {
     const struct mf_lib_future *object = lua_touserdata(L, 1);
     const struct mf_blob *bytes = object->future->result;
-    struct mf_decode_options options = {.trust = true};
+    struct mf_decode_options options = {.trust = true, .holds = bytes->holds};
     struct mf_decoder *d = mf_decode_begin(L, bytes->data, bytes->len, &options);
     lua_pushboolean(L, 1);
     if (object->mode == MF_RUN_FOLD || object->mode == MF_RUN_MAPFOLD) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../runtime/block.h"
 #include "../runtime/sys.h"
 #include "instance.h"
 #include "lib.h"
@@ -136,6 +137,10 @@ void mf_lib_submit(lua_State *L, struct mf_lib_future *object, struct mf_pool *p
         mf_blob_unref(spec->args);
         luaL_error(L, "not enough memory");
     }
+    if (pool->backend->maps) {
+        mf_holds_export(spec->code->holds);
+        mf_holds_export(spec->args ? spec->args->holds : NULL);
+    }
     object->backend = pool->backend->name;
     object->future = mf_runtime_submit(pool, spec, &fault);
     if (object->future)
@@ -224,7 +229,7 @@ static int core_submit(lua_State *L)
     struct mf_session *s = mf_session_get(L);
     struct mf_pool *pool = mf_lib_check_pool(L, 1);
     struct mf_future_spec spec = {0};
-    struct mf_encode_options encode = {0};
+    struct mf_encode_options encode = {.holds = true};
     int last = lua_gettop(L), packages = 0;
     size_t code_start = s->code.len, args_start = s->args.len;
     luaL_checktype(L, 3, LUA_TFUNCTION);

@@ -177,7 +177,7 @@ static int pool_counts(lua_State *L)
 /* Encodes the call of everywhere; below the pool stand the two blobs' boxes: pool at 3, function at 4, arguments behind. */
 static void encode_setup(lua_State *L, struct mf_session *s, struct mf_blob **code, struct mf_blob **args)
 {
-    struct mf_encode_options options = {0};
+    struct mf_encode_options options = {.holds = true};
     size_t code_start = s->code.len, args_start = s->args.len;
     int n = lua_gettop(L);
     mf_prepared_encode(L, &s->code, 4, 0, 0, false, &options);

@@ -50,7 +50,7 @@ void mf_lib_finish(lua_State *L, struct mf_lib_future *object)
 static int decode_body(lua_State *L)
 {
     const struct mf_blob *bytes = lua_touserdata(L, 1);
-    struct mf_decode_options options = {.trust = true};
+    struct mf_decode_options options = {.trust = true, .holds = bytes->holds};
     struct mf_decoder *d = mf_decode_begin(L, bytes->data, bytes->len, &options);
     int base = lua_gettop(L);
     while (mf_decode_more(d)) {

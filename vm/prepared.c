@@ -83,7 +83,7 @@ static enum keeping decode(lua_State *L, const struct mf_blob *code, bool setup,
     else
         push_environment(L);
     int env = lua_gettop(L);
-    struct mf_decode_options options = {.trust = true, .env = env, .live = live};
+    struct mf_decode_options options = {.trust = true, .env = env, .live = live, .holds = code->holds};
     struct mf_decoder *d = mf_decode_begin(L, code->data, code->len, &options);
     for (int i = 0; i < 4; i++)
         mf_decode_value(L, d);

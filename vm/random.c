@@ -1,6 +1,6 @@
 /* Design note: stream k of a seed is the one that R's future.apply gives to element k: the seed's state, k - 1 streams
  * on, then one substream on. Elements of a chunk follow each other, so where the last stream began is kept, and
- * the next one is one jump from there. */
+ * the next one is one jump from there. Philox has a key for each stream and needs no jumps. */
 #include "random.h"
 
 #include <lauxlib.h>
@@ -11,7 +11,7 @@
 static void find_start(struct mf_random *r)
 {
     if (r->start_stream == 0 || r->start_seed != r->seed || r->stream < r->start_stream) {
-        mf_rng_seed(&r->start, (int64_t)r->seed);
+        mf_rng_seed(&r->start, MF_RNG_MRG32K3A, (int64_t)r->seed);
         r->start_seed = r->seed;
         r->start_stream = 1;
     }
@@ -20,21 +20,30 @@ static void find_start(struct mf_random *r)
         mf_rng_skip_streams(&r->start, ahead);
     else
         for (; ahead > 0; ahead--)
-            mf_rng_next_stream(&r->start);
+            mf_rng_skip_streams(&r->start, 1);
     r->start_stream = r->stream;
 }
 
-struct mf_rng *mf_random_reach(struct mf_random *r)
+static void reach(struct mf_random *r, enum mf_rng_kind kind)
 {
-    if (!r->reached) {
-        if (r->stream == 0)
-            r->stream = 1;
+    struct mf_rng *rng = &r->rng[kind];
+    if (kind == MF_RNG_MRG32K3A && r->stream > 0) {
         find_start(r);
-        r->rng = r->start;
-        mf_rng_next_substream(&r->rng);
-        r->reached = true;
+        *rng = r->start;
+        mf_rng_skip_substreams(rng, 1);
+    } else {
+        mf_rng_seed(rng, kind, (int64_t)r->seed);
+        if (r->stream > 0)
+            mf_rng_skip_streams(rng, r->stream);
     }
-    return &r->rng;
+    r->reached |= 1u << kind;
+}
+
+struct mf_rng *mf_random_reach(struct mf_random *r, enum mf_rng_kind kind)
+{
+    if (!(r->reached & 1u << kind))
+        reach(r, kind);
+    return &r->rng[kind];
 }
 
 uint64_t mf_random_inner_seed(const struct mf_random *r)
@@ -60,7 +69,7 @@ static lua_Unsigned below(struct mf_rng *rng, lua_Unsigned limit)
 
 static int math_random(lua_State *L)
 {
-    struct mf_rng *rng = mf_random_reach(lua_touserdata(L, lua_upvalueindex(1)));
+    struct mf_rng *rng = mf_random_reach(lua_touserdata(L, lua_upvalueindex(1)), MF_RNG_MRG32K3A);
     lua_Integer low = 1, up;
     switch (lua_gettop(L)) {
     case 0:
@@ -90,14 +99,14 @@ static int math_randomseed(lua_State *L)
 {
     struct mf_random *r = lua_touserdata(L, lua_upvalueindex(1));
     if (lua_isnoneornil(L, 1)) {
-        r->reached = false;
-        mf_random_reach(r);
+        r->reached = 0;
         return 0;
     }
     lua_Integer seed = lua_isinteger(L, 1) ? lua_tointeger(L, 1) : (lua_Integer)luaL_checknumber(L, 1);
-    lua_Integer second = luaL_optinteger(L, 2, 0);
-    mf_rng_seed(&r->rng, seed ^ (second << 32));
-    r->reached = true;
+    uint64_t second = (uint64_t)luaL_optinteger(L, 2, 0);
+    for (int kind = 0; kind < MF_RANDOM_KINDS; kind++)
+        mf_rng_seed(&r->rng[kind], (enum mf_rng_kind)kind, (int64_t)((uint64_t)seed ^ second << 32));
+    r->reached = (1u << MF_RANDOM_KINDS) - 1;
     return 0;
 }
 

@@ -1,19 +1,21 @@
-/* math.random in a task: a stream of MRG32k3a for every future and every element of a map, reached only when the first
- * number is drawn, so that what draws nothing pays nothing. */
+/* The random numbers of a task: a stream of its own for every future and every element of a map, of either kind of
+ * generator, reached only when the first number is drawn, so that what draws nothing pays nothing. math.random in a
+ * task and mf.rng.current() draw from it. */
 #ifndef MF_RANDOM_H
 #define MF_RANDOM_H
 
 #include <lua.h>
-#include <stdbool.h>
 
 #include "../runtime/rng.h"
 
-/* Belongs to the thread of its state. All zero bytes: stream 1 of seed 0. */
+#define MF_RANDOM_KINDS 2
+
+/* Belongs to the thread of its state. All zero bytes: the numbers of seed 0. */
 struct mf_random {
-    uint64_t seed, stream; /* what is selected; streams count from 1 */
-    bool reached;          /* rng is in the selected stream */
-    struct mf_rng rng;
-    struct mf_rng start; /* where stream start_stream of start_seed begins: the next one is one jump away */
+    uint64_t seed, stream; /* what is selected; streams count from 1, 0 is the seed's own numbers before them */
+    unsigned reached;      /* bit k: rng[k] is in the selected stream */
+    struct mf_rng rng[MF_RANDOM_KINDS]; /* by kind */
+    struct mf_rng start; /* MRG32k3a where stream start_stream of start_seed begins: the next one is one jump away */
     uint64_t start_seed, start_stream;
 };
 
@@ -22,11 +24,11 @@ static inline void mf_random_select(struct mf_random *r, uint64_t seed, uint64_t
 {
     r->seed = seed;
     r->stream = stream;
-    r->reached = false;
+    r->reached = 0;
 }
 
-/* The generator, in its stream. */
-struct mf_rng *mf_random_reach(struct mf_random *r);
+/* The generator of that kind, in the selected stream. */
+struct mf_rng *mf_random_reach(struct mf_random *r, enum mf_rng_kind kind);
 
 /* A seed for the streams of what the selected stream's task starts itself. */
 uint64_t mf_random_inner_seed(const struct mf_random *r);

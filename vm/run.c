@@ -14,6 +14,7 @@
 #include "codec.h"
 #include "instance.h"
 #include "interrupt.h"
+#include "lib_array_box.h"
 #include "live.h"
 #include "moonfleet.h"
 #include "session.h"
@@ -45,7 +46,7 @@ static lua_Integer read_integer(lua_State *L, struct run *r)
 /* Replaces the argument at idx by the first value of a result. */
 static void put_dependency(lua_State *L, int idx, struct mf_bytes result)
 {
-    struct mf_decode_options options = {.trust = true, .env = ENV};
+    struct mf_decode_options options = {.trust = true, .env = ENV, .holds = result.holds};
     struct mf_decoder *d = mf_decode_begin(L, result.data, result.len, &options);
     if (mf_decode_more(d))
         mf_decode_value(L, d);
@@ -353,7 +354,8 @@ static void run_chunk(lua_State *L, struct run *r)
 
 static void begin_arguments(lua_State *L, struct run *r)
 {
-    struct mf_decode_options options = {.trust = true, .env = ENV, .live = r->instance->forked};
+    struct mf_decode_options options = {
+        .trust = true, .env = ENV, .live = r->instance->forked, .holds = r->task->args.holds};
     if (!r->task->args.len) {
         lua_pushnil(L); /* keeps the places */
         return;
@@ -365,7 +367,7 @@ static void begin_arguments(lua_State *L, struct run *r)
 static int body(lua_State *L)
 {
     struct run *r = lua_touserdata(L, 1);
-    struct mf_encode_options options = {.env = ENV};
+    struct mf_encode_options options = {.env = ENV, .holds = r->task->holds};
     lua_settop(L, 0);
     mf_prepared_push(L, &r->instance->prepared, r->task->code, r->task->setup);
     lua_pushvalue(L, ENV);
@@ -500,6 +502,7 @@ static void idle(void *worker)
 {
     struct mf_instance *w = worker;
     mf_prepared_trim(w->L, &w->prepared);
+    mf_lib_array_idle(w->L);
 }
 
 static void close_worker(void *worker)

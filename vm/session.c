@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "../runtime/block.h"
 #include "../runtime/sys.h"
 #include "instance.h"
 #include "run.h"
@@ -69,6 +70,7 @@ static struct mf_session *make(lua_State *L)
     lua_pop(L, 1);
     s->seed = mf_sys_entropy();
     s->next_stream = 1;
+    mf_random_select(&s->random, s->seed, 0);
     s->owner = mf_runtime_new(&mf_run_runner, s, &fault);
     if (!s->owner)
         luaL_error(L, "moonfleet: %s", fault.text);
@@ -94,6 +96,7 @@ void mf_session_seed(struct mf_session *s, uint64_t seed)
 {
     s->seed = seed;
     s->next_stream = 1;
+    mf_random_select(&s->random, seed, 0);
     if (s->instance)
         s->serial = s->instance->serial;
 }
@@ -109,7 +112,17 @@ uint64_t mf_session_streams(struct mf_session *s, uint64_t n)
 
 struct mf_blob *mf_session_blob(struct mf_buf *b, size_t start)
 {
-    struct mf_blob *blob = start == 0 ? mf_buf_freeze(b) : mf_blob_new(b->data + start, b->len - start);
+    struct mf_holds *holds = NULL;
+    struct mf_blob *blob = NULL;
+    if (start == 0) {
+        blob = mf_buf_freeze(b);
+    } else if (mf_holds_split(b, start, &holds)) {
+        blob = mf_blob_new(b->data + start, b->len - start);
+        if (blob)
+            blob->holds = holds;
+        else
+            mf_holds_free(holds);
+    }
     b->len = start;
     return blob;
 }
@@ -133,7 +146,8 @@ struct mf_blob *mf_session_code(struct mf_session *s, size_t start)
 {
     const unsigned char *bytes = s->code.data + start;
     size_t n = s->code.len - start;
-    if (n > CODE_REMEMBERED)
+    bool holds = s->code.holds && mf_holds_before(&s->code, start) < s->code.holds->n;
+    if (n > CODE_REMEMBERED || holds)
         return mf_session_blob(&s->code, start);
     struct mf_blob **known = &s->codes[hash(bytes, n) % MF_SESSION_CODES];
     if (*known && (*known)->len == n && memcmp((*known)->data, bytes, n) == 0) {

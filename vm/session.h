@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "../runtime/runtime.h"
+#include "random.h"
 
 #define MF_SESSION_CODES 64 /* code blobs remembered, so that the same function is one blob for many futures */
 
@@ -18,6 +19,7 @@ struct mf_session {
     struct mf_buf code, args;     /* messages are built here, one behind the other when nested */
     struct mf_blob *codes[MF_SESSION_CODES];
     uint64_t seed, next_stream; /* random streams of the futures made here */
+    struct mf_random random;    /* what the program itself draws: the seed's own numbers. In a worker: not used */
     uint64_t serial;            /* the instance's task for which seed holds */
 };
 
@@ -31,7 +33,7 @@ struct mf_session *mf_session_peek(lua_State *L);
 uint64_t mf_session_streams(struct mf_session *s, uint64_t n);
 void mf_session_seed(struct mf_session *s, uint64_t seed);
 
-/* A blob of what b holds from start on, which is cut off; NULL when memory is out. Does not raise. */
+/* A blob of what b has (and holds) from start on, which is cut off; NULL when memory is out. Does not raise. */
 struct mf_blob *mf_session_blob(struct mf_buf *b, size_t start);
 
 /* The same for code, but the same bytes give the same blob as long as it is remembered. */

@@ -10,6 +10,7 @@
 #include "codec.h"
 #include "interrupt.h"
 #include "lib.h"
+#include "lib_array_box.h"
 #include "lib_codec.h"
 #include "require.h"
 #include "session.h"
@@ -55,6 +56,8 @@ void mf_state_preload(lua_State *L)
     }
     lua_pushcfunction(L, mf_lib_core);
     lua_setfield(L, -2, "moonfleet.core");
+    lua_pushcfunction(L, mf_lib_array_core);
+    lua_setfield(L, -2, "moonfleet.array_core");
     lua_pushcfunction(L, luaopen_moonfleet_codec);
     lua_setfield(L, -2, "moonfleet.codec");
     lua_pop(L, 1);

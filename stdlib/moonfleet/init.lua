@@ -4,7 +4,7 @@
 local core = require("moonfleet.core")
 local options = require("moonfleet.options")
 
--- function -> the submodule (and its name there, if it is another one)
+-- function -> the submodule (and its name there, if it is another one; false: the submodule itself)
 local homes = {
     plan = { "plan" },
     with_plan = { "plan" },
@@ -25,10 +25,13 @@ local homes = {
     mapreduce = { "reduce" },
     map_async = { "async" },
     range = { "range", "new" },
+    array = { "array", false },
     cluster = { "cluster" },
     export = { "cluster" },
     everywhere = { "cluster" },
     progress = { "progress", "report" },
+    rng = { "rng", false },
+    stats = { "stats", false },
 }
 
 ---@class moonfleet
@@ -63,7 +66,10 @@ local found = setmetatable({}, {
         if not home then
             return nil
         end
-        local fn = require("moonfleet." .. home[1])[home[2] or name]
+        local fn = require("moonfleet." .. home[1])
+        if home[2] ~= false then
+            fn = fn[home[2] or name]
+        end
         cache[name] = fn
         return fn
     end,

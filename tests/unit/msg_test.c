@@ -138,12 +138,15 @@ static void test_other_version(void)
 {
     struct mf_msg_hello theirs = own, back;
     struct mf_buf b = {0};
+    char expected[128];
+    snprintf(expected, sizeof expected,
+             "the worker is Moonfleet 0.9.1 with wire version %d, this is 0.1.0 with wire version %d",
+             MF_MSG_VERSION + 1, MF_MSG_VERSION);
     theirs.version = MF_MSG_VERSION + 1;
     memcpy(theirs.program, "0.9.1", 6);
     CHECK(mf_msg_pack_hello(&b, &theirs) && mf_buf_append(&b, "more", 4));
     CHECK(mf_msg_unpack_hello(b.data, b.len, &back, NULL) == MF_OK);
-    CHECK(strcmp(mismatch(back),
-                 "the worker is Moonfleet 0.9.1 with wire version 3, this is 0.1.0 with wire version 2") == 0);
+    CHECK(strcmp(mismatch(back), expected) == 0);
     CHECK(mf_msg_unpack_hello(b.data, 24, &back, NULL) == MF_OK);
     CHECK(mf_msg_unpack_hello(b.data, 23, &back, NULL) == MF_EINVAL);
     mf_buf_release(&b);
