@@ -69,6 +69,19 @@ struct agent {
 
 static const char cannot_write[] = "the connection to the master is broken";
 
+/* What tasks have started and left behind ends with this process; which leaves their group first, because it has yet to
+ * say how it ended. Where it cannot (the master is gone), false, unless it has no group of its own. Async-signal-safe. */
+static bool end_leftovers(void)
+{
+    pid_t group = getpgrp();
+    if (group != getpid())
+        return true;
+    if (setpgid(0, getpgid(getppid())) != 0)
+        return false;
+    kill(-group, SIGKILL);
+    return true;
+}
+
 /* The master is gone or makes no sense: nothing that runs here is wanted. */
 static _Noreturn void end_at_once(const char *why)
 {
@@ -76,8 +89,8 @@ static _Noreturn void end_at_once(const char *why)
         signal(SIGPIPE, SIG_IGN); /* nobody may be left to read it */
         fprintf(stderr, "moonfleet agent: %s\n", why);
     }
-    if (getpgrp() == getpid())
-        kill(0, SIGKILL); /* what a task has started, too; the master made this group for us */
+    if (!end_leftovers())
+        kill(0, SIGKILL);
     _exit(EXIT_FAILURE);
 }
 
@@ -93,15 +106,6 @@ static void end_with_master(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGHUP, &action, NULL);
     mf_sys_signal_with_parent(SIGHUP);
-}
-
-/* What tasks have started and left behind ends too. This process leaves its group first, because it has yet to say how it
- * ended. If it cannot (the master is gone), end_at_once is due. */
-static void end_leftovers(void)
-{
-    pid_t group = getpgrp();
-    if (group == getpid() && setpgid(0, getpgid(getppid())) == 0)
-        kill(-group, SIGKILL);
 }
 
 /* --- Frames from the master -------------------------------------------------------------------------------------- */
@@ -536,6 +540,7 @@ int mf_agent_serve(int fd, const struct mf_agent_options *options)
     if (a.instance && !options->instance)
         a.runner->close(a.instance);
     tear_down(&a);
-    end_leftovers();
+    if (!end_leftovers())
+        end_at_once(NULL);
     return EXIT_SUCCESS;
 }

@@ -75,8 +75,10 @@ static enum mf_err send_code(struct mf_peer *a, struct mf_blob *code, uint64_t *
     if (e != MF_OK || mf_codes_knows(&a->known, *id))
         return e;
     const struct mf_msg_part part = {code->data, code->len};
-    e = mf_link_queue(a->link, MF_MSG_CODE, *id, &part, 1);
-    return e == MF_OK ? mf_codes_learn(&a->known, *id) : e;
+    e = mf_codes_learn(&a->known, *id);
+    if (e == MF_OK && (e = mf_link_queue(a->link, MF_MSG_CODE, *id, &part, 1)) != MF_OK)
+        mf_codes_unlearn(&a->known, *id);
+    return e;
 }
 
 enum mf_err mf_peer_send_setup(struct mf_peer *a, const struct mf_setup *setup)
@@ -316,6 +318,14 @@ static void on_death(struct mf_loop_watch *watch, unsigned events)
     mf_peer_end(a, a->doom);
 }
 
+/* What came from it could not be taken. */
+static void give_up(struct mf_peer *a, const struct mf_fault *fault)
+{
+    char why[sizeof fault->text + 32];
+    snprintf(why, sizeof why, "%s: %s", fault->code == MF_ENOMEM ? "was given up" : "broke the protocol", fault->text);
+    mf_peer_end(a, why);
+}
+
 static void on_socket(struct mf_loop_watch *watch, unsigned events)
 {
     struct mf_peer *a = OF_WATCH(watch, socket);
@@ -332,7 +342,7 @@ static void on_socket(struct mf_loop_watch *watch, unsigned events)
     else if (e == MF_ECLOSED || e == MF_ELOST) /* as a rule because it ends, a moment before that can be seen */
         mf_peer_end(a, mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS) ? NULL : "closed its connection");
     else if (e != MF_OK)
-        mf_peer_end(a, fault.text);
+        give_up(a, &fault);
     else if (pool->backend->feed(pool, &fault) != MF_OK)
         mf_sched_lose_all(pool, fault.text);
     mf_pool_unref(pool);
