@@ -251,6 +251,18 @@ static const char *why_closed(struct mf_peer *a)
     return "closed its connection";
 }
 
+/* What came from it could not be taken. A greeting that was refused has left its reason in bye. */
+static void give_up(struct mf_peer *a, const struct mf_fault *fault)
+{
+    char why[sizeof fault->text + 32];
+    const char *what = fault->code == MF_ENOMEM ? "was given up" : "broke the protocol";
+    bool refused = !a->greeted && a->bye[0];
+    snprintf(why, sizeof why, "%s: %s", refused ? "was refused" : what, refused ? a->bye : fault->text);
+    if (refused)
+        a->bye[0] = '\0';
+    mf_peer_end(a, why);
+}
+
 static void after_read(struct mf_peer *a, struct mf_pool *pool)
 {
     struct mf_fault fault;
@@ -275,7 +287,7 @@ static void on_socket(struct mf_loop_watch *watch, unsigned events)
     else if (e == MF_ECLOSED || e == MF_ELOST)
         mf_peer_end(a, why_closed(a));
     else if (e != MF_OK)
-        mf_peer_end(a, fault.text);
+        give_up(a, &fault);
     else
         after_read(a, pool);
     mf_pool_unref(pool);
