@@ -86,7 +86,7 @@ static void read_texts(lua_State *L, int idx, struct mf_host *host)
     host->ssh.command = texts[COMMAND];
     host->ssh.library_cannot = texts[CANNOT];
     host->ssh.name = texts[NAME];
-    host->ssh.version = mf_version();
+    host->ssh.version = "Moonfleet " MF_VERSION;
 }
 
 /* --- The rest ---------------------------------------------------------------------------------------------------- */

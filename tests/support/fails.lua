@@ -8,13 +8,13 @@ local fails = {}
 
 -- Is the program built with a sanitizer, which replaces the same functions and changes what memory is used?
 function fails.sanitized()
-    local ok = os.execute("grep -q -e __asan_init -e __tsan_init " .. program.quote(program.path))
+    local ok = os.execute("grep -q -e __asan_init -e __tsan_init " .. program.quote(program.path) .. " 2>/dev/null")
     return ok == true
 end
 
 -- Does the program's sanitizer put signals off until the next system call, so that no loop can be interrupted?
 function fails.delays_signals()
-    return os.execute("grep -q __tsan_init " .. program.quote(program.path)) == true
+    return os.execute("grep -q __tsan_init " .. program.quote(program.path) .. " 2>/dev/null") == true
 end
 
 -- Compiles the library into folder; its path.
