@@ -1,16 +1,21 @@
-/* Design note: the stream over a channel. One rule makes everything: a call of libssh2 that returned EAGAIN because it
- * could not send (OUTBOUND) must be repeated before any other call on that session, or the library breaks; reading sends,
- * too (window adjustments). So the stream notes the call in flight and repeats that first, whoever calls.
+/* Design note: the stream over a channel. One rule makes everything: a call of libssh2 that has begun to send and returned
+ * EAGAIN must be repeated with the same arguments before any other call on that session, or the library breaks. So the
+ * stream notes the call in flight and repeats that first, whoever calls.
  *
- * It can always be repeated with the same arguments, because nothing that is in flight belongs to a caller: what is
- * written is copied into out, one packet's worth, and counts as written then (this also makes one packet of a frame's head
- * and body); a read in flight is finished into in. Its length counts, too: with another one the library would grant the
- * server one window and itself another, and drop what came in between.
+ * It can always be repeated, because nothing that is in flight belongs to a caller: what is written is copied into out,
+ * one packet's worth, and counts as written then (this also makes one packet of a frame's head and body); a read in
+ * flight is finished into in.
+ *
+ * Reads of the library grant the server a new window by themselves, and when such a grant is interrupted (by a key
+ * exchange) and repeated after other calls, both sides count differently: bytes are dropped, or the channel stalls. So
+ * channels are opened with a window of 0, which makes the library grant only when it has less than a read asks for, and
+ * that never happens, since the stream grants what was read by calls of its own.
  *
  * Any call may take packets from the socket into the library's queue, where no poll sees them. wants asks the channel what
  * it has queued and says MF_LOOP_AGAIN. */
 #include "stream_ssh_inner.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +23,18 @@
 
 #include "loop.h"
 #include "sys.h"
+#include "sys_fd.h"
 
-#define OUT_BYTES 32700 /* the most that libssh2 puts into one packet */
-#define IN_BYTES  32768 /* that are asked for at a time, at most */
-#define WHY_BYTES 160
+#define OUT_BYTES   32700 /* the most that libssh2 puts into one packet */
+#define IN_BYTES    32768 /* that are asked for at a time, at most */
+#define WHY_BYTES   160
+#define WINDOW      (2l << 20) /* bytes that may be on their way or queued; more is slower */
+#define GRANT       (WINDOW / 8)
 
-enum in_flight { NOTHING, WRITING, READING, READING_ERRORS, SENDING_EOF };
+#define PATIENCE_NS 2000000000u /* with a server that counts a command that has ended */
+#define RETRY_NS    20000000
+
+enum in_flight { NOTHING, WRITING, READING, READING_ERRORS, GRANTING, SENDING_EOF };
 
 struct channel {
     struct mf_stream_remote remote;
@@ -36,7 +47,9 @@ struct channel {
     bool lost;  /* by the connection */
     bool shut;  /* our end of file is sent */
     size_t out_at, out_n, in_at, in_n;
-    size_t asked; /* bytes, by the read in flight */
+    size_t asked;  /* bytes, by the read in flight */
+    long taken;    /* bytes that were read and not granted yet; negative when the library had to be kept from it */
+    long granting; /* by the grant in flight */
     char why[WHY_BYTES];
     char out[OUT_BYTES], in[IN_BYTES];
 };
@@ -65,11 +78,15 @@ static void fail(struct channel *c, long rc)
     end(c, fault.code == MF_ELOST ? mf_ssh_lost(c->s) : fault.text);
 }
 
-/* Notes what a call returned: is it in flight now? */
+/* Notes what a call returned: is it in flight now? Reads and writes that wait for the other side are not. */
 static bool flies(struct channel *c, long rc, enum in_flight call)
 {
-    bool blocked = rc == LIBSSH2_ERROR_EAGAIN &&
-                   (libssh2_session_block_directions(c->s->session) & LIBSSH2_SESSION_BLOCK_OUTBOUND);
+    bool blocked = rc == LIBSSH2_ERROR_EAGAIN;
+    bool outbound = libssh2_session_block_directions(c->s->session) & LIBSSH2_SESSION_BLOCK_OUTBOUND;
+    if (call == WRITING) /* with no window left it has not begun */
+        blocked = blocked && (outbound || libssh2_channel_window_write(c->channel) > 0);
+    else if (call == READING || call == READING_ERRORS)
+        blocked = blocked && outbound;
     c->in_flight = blocked ? call : NOTHING;
     return blocked;
 }
@@ -100,12 +117,41 @@ static void push(struct channel *c)
     c->out_at = c->out_n = 0;
 }
 
+/* Sends the grant that is wanted. True: reading may go on. */
+static bool grant(struct channel *c)
+{
+    int rc = libssh2_channel_receive_window_adjust2(c->channel, (unsigned long)c->granting, 1, NULL);
+    if (flies(c, rc, GRANTING))
+        return false;
+    if (rc < 0) {
+        fail(c, rc);
+        return false;
+    }
+    c->taken -= c->granting;
+    c->granting = 0;
+    return true;
+}
+
+/* To be called before each read: sees to it that the library has no reason to grant anything. */
+static bool prepare_to_read(struct channel *c)
+{
+    long window = (long)libssh2_channel_window_read(c->channel);
+    if (window >= IN_BYTES && c->taken < GRANT)
+        return true;
+    c->granting = c->taken > IN_BYTES ? c->taken : IN_BYTES;
+    return grant(c);
+}
+
 static void pull_errors(struct channel *c)
 {
     char bytes[1024];
-    ssize_t got;
-    while ((got = libssh2_channel_read_stderr(c->channel, bytes, sizeof bytes)) > 0)
+    ssize_t got = LIBSSH2_ERROR_EAGAIN;
+    while (prepare_to_read(c) && (got = libssh2_channel_read_stderr(c->channel, bytes, sizeof bytes)) > 0) {
+        c->taken += got;
         mf_remote_add(&c->remote, bytes, (size_t)got);
+    }
+    if (c->in_flight == GRANTING || c->over)
+        return;
     if (!flies(c, got, READING_ERRORS) && got < 0 && got != LIBSSH2_ERROR_EAGAIN)
         fail(c, got);
 }
@@ -115,9 +161,9 @@ static void await_close(struct channel *c)
 {
     int rc = libssh2_channel_wait_closed(c->channel);
     c->eof = true;
-    if (rc != 0 && rc != LIBSSH2_ERROR_EAGAIN)
+    if (!flies(c, rc, READING) && rc != 0 && rc != LIBSSH2_ERROR_EAGAIN)
         fail(c, rc);
-    if (!c->over && queued(c) > 0)
+    if (!c->over && c->in_flight == NOTHING && queued(c) > 0)
         pull_errors(c);
     if (!c->over && rc == 0 && c->in_flight == NOTHING)
         end(c, "closed by the other side");
@@ -126,12 +172,16 @@ static void await_close(struct channel *c)
 /* > 0 bytes, 0 none now (or the end: over). */
 static size_t pull(struct channel *c, char *bytes, size_t n)
 {
+    if (!prepare_to_read(c))
+        return 0;
     c->asked = n < IN_BYTES ? n : IN_BYTES;
     ssize_t got = libssh2_channel_read(c->channel, bytes, c->asked);
-    if (got > 0)
-        c->in_flight = NOTHING;
-    if (got > 0 || flies(c, got, READING))
-        return got > 0 ? (size_t)got : 0;
+    if (flies(c, got, READING))
+        return 0;
+    if (got > 0) {
+        c->taken += got;
+        return (size_t)got;
+    }
     if (got == 0 || (got == LIBSSH2_ERROR_EAGAIN && libssh2_channel_eof(c->channel)))
         await_close(c);
     else if (got != LIBSSH2_ERROR_EAGAIN)
@@ -142,7 +192,7 @@ static size_t pull(struct channel *c, char *bytes, size_t n)
 static void send_eof(struct channel *c)
 {
     int rc = libssh2_channel_send_eof(c->channel);
-    if (flies(c, rc, SENDING_EOF) || rc == LIBSSH2_ERROR_EAGAIN)
+    if (flies(c, rc, SENDING_EOF))
         return;
     c->shut = true;
     if (rc < 0)
@@ -162,6 +212,9 @@ static bool land(struct channel *c)
         break;
     case READING_ERRORS:
         pull_errors(c);
+        break;
+    case GRANTING:
+        grant(c);
         break;
     case SENDING_EOF:
         send_eof(c);
@@ -327,33 +380,81 @@ struct mf_stream_remote *mf_ssh_stream_new(struct mf_ssh *s, LIBSSH2_CHANNEL *ch
 
 /* --- Commands ------------------------------------------------------------------------------------------------------ */
 
-static struct mf_stream_remote *refused(struct mf_ssh *s, enum mf_err e, int rc, const char *what,
-                                        struct mf_fault *fault)
+/* The channel goes with the session. */
+static struct mf_stream_remote *not_run(struct mf_ssh *s, enum mf_err e, int rc, struct mf_fault *fault)
 {
     struct mf_fault why = {.code = MF_OK};
     if (e != MF_OK)
         mf_ssh_waited(e, &why);
     else
         mf_ssh_failed(s, rc, &why);
-    mf_fault_set(fault, why.code, "%s: %s", what, why.text);
+    mf_fault_set(fault, why.code, "the server does not run the command: %s", why.text);
     return NULL;
+}
+
+/* Repeats opening until it is done. */
+static LIBSSH2_CHANNEL *open_channel(struct mf_ssh *s, const char *type, const char *message, size_t n,
+                                     const struct mf_wait *wait, enum mf_err *e, int *rc)
+{
+    LIBSSH2_CHANNEL *channel;
+    *e = MF_OK;
+    while (!(channel = libssh2_channel_open_ex(s->session, type, (unsigned)strlen(type), 0,
+                                               LIBSSH2_CHANNEL_PACKET_DEFAULT, message, (unsigned)n)) &&
+           (*rc = libssh2_session_last_errno(s->session)) == LIBSSH2_ERROR_EAGAIN && *e == MF_OK)
+        *e = mf_ssh_block(s, wait);
+    return channel;
+}
+
+LIBSSH2_CHANNEL *mf_ssh_open(struct mf_ssh *s, const char *type, const char *message, size_t n,
+                             const struct mf_wait *wait, struct mf_fault *fault)
+{
+    enum mf_err e;
+    int rc = 0;
+    LIBSSH2_CHANNEL *channel = open_channel(s, type, message, n, wait, &e, &rc);
+    if (channel) {
+        while ((rc = libssh2_channel_receive_window_adjust2(channel, WINDOW, 1, NULL)) == LIBSSH2_ERROR_EAGAIN &&
+               e == MF_OK)
+            e = mf_ssh_block(s, wait);
+        if (rc == 0)
+            return channel;
+    }
+    if (e != MF_OK)
+        mf_ssh_waited(e, fault);
+    else if (rc == LIBSSH2_ERROR_CHANNEL_FAILURE)
+        mf_fault_set(fault, MF_EINVAL, "refused");
+    else
+        mf_ssh_failed(s, rc, fault);
+    return NULL; /* a channel that was opened goes with the session */
+}
+
+/* A server may be slow to forget the last command, and count that as one too many. */
+static LIBSSH2_CHANNEL *open_session(struct mf_ssh *s, const struct mf_wait *wait, struct mf_fault *fault)
+{
+    uint64_t until = mf_sys_now() + (s->commands++ ? PATIENCE_NS : 0);
+    for (;;) {
+        LIBSSH2_CHANNEL *channel = mf_ssh_open(s, "session", NULL, 0, wait, fault);
+        if (channel || fault->code != MF_EINVAL || mf_sys_now() >= until)
+            return channel;
+        struct pollfd cancel = {.fd = wait->cancel, .events = POLLIN};
+        mf_sys_poll(&cancel, 1, mf_sys_now() + RETRY_NS);
+    }
 }
 
 struct mf_stream_remote *mf_ssh_exec(struct mf_ssh *s, const char *command, const struct mf_wait *wait,
                                      struct mf_fault *fault)
 {
-    LIBSSH2_CHANNEL *channel;
+    struct mf_fault why = {.code = MF_OK};
     enum mf_err e = MF_OK;
     int rc = 0;
-    while (!(channel = libssh2_channel_open_session(s->session)) && e == MF_OK &&
-           (rc = libssh2_session_last_errno(s->session)) == LIBSSH2_ERROR_EAGAIN)
-        e = mf_ssh_block(s, wait);
-    if (!channel)
-        return refused(s, e, rc, "the server opens no channel", fault);
+    LIBSSH2_CHANNEL *channel = open_session(s, wait, &why);
+    if (!channel) {
+        mf_fault_set(fault, why.code, "the server opens no channel: %s", why.text);
+        return NULL;
+    }
     while ((rc = libssh2_channel_exec(channel, command)) == LIBSSH2_ERROR_EAGAIN && e == MF_OK)
         e = mf_ssh_block(s, wait);
     if (rc != 0)
-        return refused(s, e, rc, "the server does not run a command", fault); /* the channel goes with the session */
+        return not_run(s, e, rc, fault);
     struct mf_stream_remote *r = mf_ssh_stream_new(s, channel);
     if (!r)
         mf_fault_set(fault, MF_ENOMEM, "out of memory while opening a stream");

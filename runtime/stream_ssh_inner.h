@@ -25,6 +25,8 @@ struct mf_ssh {
     char banner[128];
     char goodbye[128]; /* why the server says it disconnects */
 
+    unsigned commands; /* that it has run */
+
     mf_ssh_sign *sign; /* while one is asked for */
     mf_ssh_prompt *prompt;
     void *arg;
@@ -41,7 +43,11 @@ enum mf_err mf_ssh_waited(enum mf_err e, struct mf_fault *fault);
 /* Why the connection is gone, in words; never NULL. */
 const char *mf_ssh_lost(const struct mf_ssh *s);
 
-/* A stream over an open channel, taken over on success. NULL: memory is out. */
+/* Opens a channel with the window that mf_ssh_stream_new counts on. NULL and a fault (MF_EINVAL: refused). */
+LIBSSH2_CHANNEL *mf_ssh_open(struct mf_ssh *s, const char *type, const char *message, size_t n,
+                             const struct mf_wait *wait, struct mf_fault *fault);
+
+/* A stream over such a channel, taken over on success. NULL: memory is out. */
 struct mf_stream_remote *mf_ssh_stream_new(struct mf_ssh *s, LIBSSH2_CHANNEL *channel);
 
 /* Stops and frees the relay thread of s; whose end is told by mf_ssh_relay_end, NULL while it runs. */

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -20,8 +21,9 @@
 #include "sys.h"
 #include "sys_fd.h"
 
-#define PIECE 32768
-#define STACK ((size_t)512 * 1024)
+#define PIECE      32768
+#define HOST_BYTES 255
+#define STACK      ((size_t)512 * 1024)
 
 /* One direction's bytes. */
 struct flow {
@@ -138,26 +140,40 @@ void mf_ssh_relay_stop(struct mf_ssh *s)
 
 /* --- Making -------------------------------------------------------------------------------------------------------- */
 
-static LIBSSH2_CHANNEL *open_channel(struct mf_ssh *s, const char *host, int port, const struct mf_wait *wait,
-                                     struct mf_fault *fault)
+static size_t put_number(char *out, size_t n)
 {
-    LIBSSH2_CHANNEL *channel;
-    while (!(channel = libssh2_channel_direct_tcpip_ex(s->session, host, port, "127.0.0.1", 0))) {
-        int rc = libssh2_session_last_errno(s->session);
-        enum mf_err e = rc == LIBSSH2_ERROR_EAGAIN ? mf_ssh_block(s, wait) : MF_OK;
-        if (e != MF_OK) {
-            mf_ssh_waited(e, fault);
-            return NULL;
-        }
-        if (rc == LIBSSH2_ERROR_CHANNEL_FAILURE) {
-            mf_fault_set(fault, MF_EINVAL, "it refuses, or cannot connect to %s port %d", host, port);
-            return NULL;
-        }
-        if (rc != LIBSSH2_ERROR_EAGAIN) {
-            mf_ssh_failed(s, rc, fault);
-            return NULL;
-        }
+    for (int i = 0; i < 4; i++)
+        out[i] = (char)(n >> (24 - 8 * i));
+    return 4;
+}
+
+static size_t put_text(char *out, const char *text)
+{
+    size_t n = strlen(text);
+    put_number(out, n);
+    memcpy(out + 4, text, n);
+    return 4 + n;
+}
+
+/* RFC 4254, 7.2: where to, and from where. */
+static LIBSSH2_CHANNEL *open_tcp(struct mf_ssh *s, const char *host, int port, const struct mf_wait *wait,
+                                 struct mf_fault *fault)
+{
+    char message[HOST_BYTES + 32];
+    struct mf_fault why = {.code = MF_OK};
+    if (strlen(host) > HOST_BYTES) {
+        mf_fault_set(fault, MF_EINVAL, "the name of the next host is too long");
+        return NULL;
     }
+    size_t n = put_text(message, host);
+    n += put_number(message + n, (size_t)port);
+    n += put_text(message + n, "127.0.0.1");
+    n += put_number(message + n, 0);
+    LIBSSH2_CHANNEL *channel = mf_ssh_open(s, "direct-tcpip", message, n, wait, &why);
+    if (!channel && why.code == MF_EINVAL)
+        mf_fault_set(fault, why.code, "it refuses, or cannot connect to %s port %d", host, port);
+    else if (!channel)
+        mf_fault_set(fault, why.code, "%s", why.text);
     return channel;
 }
 
@@ -182,7 +198,7 @@ static struct mf_ssh_relay_thread *relay_new(struct mf_ssh *s, LIBSSH2_CHANNEL *
 enum mf_err mf_ssh_relay(struct mf_ssh *s, const char *name, const char *host, int port, int *fd,
                          const struct mf_wait *wait, struct mf_fault *fault)
 {
-    LIBSSH2_CHANNEL *channel = open_channel(s, host, port, wait, fault);
+    LIBSSH2_CHANNEL *channel = open_tcp(s, host, port, wait, fault);
     if (!channel)
         return fault->code;
     struct mf_ssh_relay_thread *r = relay_new(s, channel, name, fd);
