@@ -59,22 +59,11 @@ static ssize_t on_send(libssh2_socket_t fd, const void *bytes, size_t n, int fla
     return sent < 0 ? -s->error : sent;
 }
 
-/* Bytes that are no plain text as \xNN. */
-static void show(char *out, size_t room, const unsigned char *bytes, size_t n)
-{
-    size_t at = 0;
-    out[0] = '\0';
-    for (size_t i = 0; i < n && at + 5 < room; i++) {
-        bool plain = bytes[i] >= ' ' && bytes[i] < 127 && bytes[i] != '"' && bytes[i] != '\\';
-        at += (size_t)snprintf(out + at, room - at, plain ? "%c" : bytes[i] == '\n' ? "\\n" : "\\x%02x", bytes[i]);
-    }
-}
-
 static LIBSSH2_DISCONNECT_FUNC(on_disconnect)
 {
     struct mf_ssh *s = *abstract;
     (void)session, (void)reason, (void)language, (void)language_len;
-    show(s->goodbye, sizeof s->goodbye, (const unsigned char *)message, message_len > 0 ? (size_t)message_len : 0);
+    mf_err_show(s->goodbye, sizeof s->goodbye, message, message_len > 0 ? (size_t)message_len : 0);
 }
 
 /* --- Life ---------------------------------------------------------------------------------------------------------- */
@@ -225,7 +214,7 @@ static enum mf_err handshake_failed(struct mf_ssh *s, enum mf_err e, int rc, boo
     bool spoke = s->nfirst > 0, ssh = s->nfirst >= 4 && memcmp(s->first, "SSH-", 4) == 0;
     *early = !spoke;
     if (spoke && !ssh && e != MF_EINTR) {
-        show(shown, sizeof shown, s->first, s->nfirst);
+        mf_err_show(shown, sizeof shown, s->first, s->nfirst);
         return mf_fault_set(fault, MF_EINVAL, "this is no SSH server; it says \"%s\"", shown);
     }
     if (e == MF_ETIMEDOUT)
@@ -252,7 +241,7 @@ enum mf_err mf_ssh_handshake(struct mf_ssh *s, const char *const types[], size_t
     if (rc != 0)
         return handshake_failed(s, e, rc, early, fault);
     const char *banner = libssh2_session_banner_get(s->session);
-    show(s->banner, sizeof s->banner, (const unsigned char *)(banner ? banner : ""), banner ? strlen(banner) : 0);
+    mf_err_show(s->banner, sizeof s->banner, banner, banner ? strlen(banner) : 0);
     return MF_OK;
 }
 
