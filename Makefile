@@ -65,8 +65,8 @@ LDLIBS = $(SSH_LIBS) $(SYSTEM_LIBS)
 KERNEL_CFLAGS := $(if $(SANITIZE),,-O3) -fno-math-errno -fno-trapping-math
 
 # ---- what is built -------------------------------------------------------------------------------------------
-# A node build, which needs only the C library, has the second of these in the place of the first.
-RUNTIME_SRC := $(sort $(filter-out $(if $(wildcard runtime/launch_ssh.c),runtime/launch_none.c),$(wildcard runtime/*.c)))
+# A node build, which needs only the C library, has launch_none.c in the place of launch_ssh.c.
+RUNTIME_SRC := $(sort $(filter-out runtime/launch_none.c,$(wildcard runtime/*.c)))
 VM_SRC := $(sort $(wildcard vm/*.c))
 PROGRAM_SRC := vm/main.c vm/repl.c
 STDLIB_LUA := $(sort $(wildcard stdlib/moonfleet/*.lua))

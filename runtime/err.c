@@ -2,6 +2,7 @@
 #include "err.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 const char *mf_err_text(enum mf_err code)
@@ -33,4 +34,15 @@ enum mf_err mf_fault_set(struct mf_fault *fault, enum mf_err code, const char *f
         fault->text[0] = '\0';
     va_end(args);
     return code;
+}
+
+void mf_err_show(char *out, size_t room, const void *bytes, size_t n)
+{
+    const unsigned char *b = bytes;
+    size_t at = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < n && at + 5 < room; i++) {
+        bool plain = b[i] >= ' ' && b[i] < 127 && b[i] != '"' && b[i] != '\\';
+        at += (size_t)snprintf(out + at, room - at, plain ? "%c" : b[i] == '\n' ? "\\n" : "\\x%02x", b[i]);
+    }
 }

@@ -5,6 +5,8 @@
 #ifndef MF_ERR_H
 #define MF_ERR_H
 
+#include <stddef.h>
+
 enum mf_err {
     MF_OK,
     MF_ENOMEM,     /* an allocation failed */
@@ -31,5 +33,9 @@ const char *mf_err_text(enum mf_err code);
  * return mf_fault_set(fault, MF_EINVAL, "workers must be positive, not %d", n); */
 enum mf_err mf_fault_set(struct mf_fault *fault, enum mf_err code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Shows bytes that somebody else has sent in a message: plain text as it is, the rest, quotes and backslashes as \xNN and
+ * \n. Ends out, which has room bytes, and cuts rather than overruns. */
+void mf_err_show(char *out, size_t room, const void *bytes, size_t n);
 
 #endif

@@ -12,7 +12,7 @@
 #include "err.h"
 #include "stream_remote.h"
 
-#define MF_LAUNCH_SSH_TEXT 1400 /* bytes of words */
+#define MF_LAUNCH_SSH_TEXT 2000 /* bytes of words */
 
 enum mf_launch_transport {
     MF_LAUNCH_AUTO, /* libssh2; the ssh program for what libssh2 cannot do, and the result says why */
@@ -112,7 +112,7 @@ struct mf_launch_ssh *mf_launch_ssh_start(struct mf_launch_group *group, const s
 /* The result, once: true when it is there. The remote is the caller's. */
 bool mf_launch_ssh_take(struct mf_launch_ssh *launch, struct mf_launch_ssh_result *result);
 
-/* Makes it end soon; done is called all the same. Any thread; async-signal-safe. */
+/* Makes it end soon; done is called all the same. Any thread. */
 void mf_launch_ssh_cancel(struct mf_launch_ssh *launch);
 
 /* Cancels what still goes on, waits for the thread (which only a person at a prompt can hold up), closes a stream that

@@ -11,7 +11,6 @@
 #include "link.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -338,21 +337,10 @@ static enum mf_err end(struct mf_link *l, enum mf_err code, const char *text)
     return mf_fault_set(&l->ended, code, "%s", text);
 }
 
-/* The beginning of what came, with everything but plain text escaped. */
-static void show(char *out, size_t n, const unsigned char *bytes, size_t len)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < len && i < SHOWN && at + 5 < n; i++) {
-        bool plain = bytes[i] >= ' ' && bytes[i] < 127 && bytes[i] != '"' && bytes[i] != '\\';
-        at += (size_t)snprintf(out + at, n - at, plain ? "%c" : bytes[i] == '\n' ? "\\n" : "\\x%02x", bytes[i]);
-    }
-    out[at] = '\0';
-}
-
 static enum mf_err end_strange(struct mf_link *l)
 {
     char text[SHOWN * 4 + 8];
-    show(text, sizeof text, l->in, l->in_len);
+    mf_err_show(text, sizeof text, l->in, l->in_len < SHOWN ? l->in_len : SHOWN);
     return mf_fault_set(&l->ended, MF_EINVAL, "not Moonfleet's protocol; it begins with \"%s\"", text);
 }
 

@@ -205,6 +205,16 @@ enum mf_err mf_msg_unpack_hello(const void *body, size_t n, struct mf_msg_hello 
     return c.bad || c.left ? broken(fault, "HELLO") : MF_OK;
 }
 
+size_t mf_msg_find_hello(const void *bytes, size_t n)
+{
+    static const unsigned char head[MF_MSG_HEAD - 4] = {MF_MSG_HELLO}; /* behind the length: kind, flags, zeros, id 0 */
+    const unsigned char *b = bytes;
+    for (size_t i = 0; i + MF_MSG_HEAD + sizeof magic <= n; i++)
+        if (memcmp(b + i + 4, head, sizeof head) == 0 && memcmp(b + i + MF_MSG_HEAD, magic, sizeof magic) == 0)
+            return i;
+    return n;
+}
+
 enum mf_err mf_msg_check_hello(const struct mf_msg_hello *theirs, const struct mf_msg_hello *ours,
                                struct mf_fault *fault)
 {

@@ -118,6 +118,10 @@ enum mf_err mf_msg_unpack_head(const unsigned char in[MF_MSG_HEAD], struct mf_ms
 bool mf_msg_pack_hello(struct mf_buf *out, const struct mf_msg_hello *hello);
 enum mf_err mf_msg_unpack_hello(const void *body, size_t n, struct mf_msg_hello *hello, struct mf_fault *fault);
 
+/* Where in the bytes a HELLO frame of any version begins, head first; n when there is none (or not enough of it yet): for
+ * what a login shell says in front of it. */
+size_t mf_msg_find_hello(const void *bytes, size_t n);
+
 /* Compares an agent's hello with one's own. MF_OK, or MF_EINVAL and a fault that names both sides' values. */
 enum mf_err mf_msg_check_hello(const struct mf_msg_hello *theirs, const struct mf_msg_hello *ours,
                                struct mf_fault *fault);

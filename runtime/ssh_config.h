@@ -3,9 +3,11 @@
  * on that program, which may run what the user's `Match exec` says. Any thread.
  *
  * The subset, from the file given or else ~/.ssh/config and /etc/ssh/ssh_config, first value wins: Host (patterns and
- * negation), HostName (%h), User, Port, IdentityFile, IdentitiesOnly, IdentityAgent, ProxyJump, ProxyCommand,
- * UserKnownHostsFile, GlobalKnownHostsFile, HostKeyAlias, HashKnownHosts, CertificateFile, Include (one level of
- * patterns). A file with a Match line makes an error, since it may say anything. */
+ * negation), Include, and what mf_ssh_config's fields need: HostName, User, Port, HostKeyAlias, IdentityFile,
+ * IdentitiesOnly, IdentityAgent, UserKnownHostsFile, GlobalKnownHostsFile, HashKnownHosts, ProxyJump, AddressFamily,
+ * PubkeyAuthentication, PasswordAuthentication, KbdInteractiveAuthentication, and the directives that only the program
+ * can follow. Others are passed over. A Match line is an error, since it may say anything. StrictHostKeyChecking is never
+ * asked: it could only soften. */
 #ifndef MF_SSH_CONFIG_H
 #define MF_SSH_CONFIG_H
 
@@ -35,8 +37,7 @@ struct mf_ssh_config {
     char *alias; /* by which its key is known, NULL: hostname */
     int port;
     char *identities[MF_SSH_FILES + 1]; /* that exist, NULL at the end */
-    bool identities_given;              /* by the configuration: one that is missing is worth a word */
-    char *missing;                      /* the first configured one that is not there, or NULL */
+    char *missing;                      /* the first one that is configured and not there, or NULL */
     bool identities_only;
     char *agent;                        /* the agent's socket, NULL: no agent */
     char *known[MF_SSH_FILES + 1];      /* known_hosts files, the user's first, NULL at the end */
@@ -54,6 +55,9 @@ struct mf_ssh_config {
 enum mf_err mf_ssh_config_resolve(const struct mf_ssh_query *query, struct mf_ssh_config *config,
                                   struct mf_fault *fault);
 void mf_ssh_config_release(struct mf_ssh_config *config); /* all zero bytes are empty */
+
+/* Is there a program of that name: a path, or on PATH? */
+bool mf_ssh_config_has_program(const char *name);
 
 /* May this be a host's or a user's name? Refused are empty ones, those with a leading dash, with blanks, quotes, control
  * or shell characters. MF_EINVAL and a fault that shows it escaped. */

@@ -14,7 +14,7 @@
 #include "stream.h"
 
 #define MF_REMOTE_LINE  240 /* bytes of a line of stderr with its end; a longer one comes in pieces */
-#define MF_REMOTE_LINES 6   /* that are kept */
+#define MF_REMOTE_LINES 16  /* that are kept */
 
 /* How the far program ended. */
 enum mf_remote_how {

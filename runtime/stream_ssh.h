@@ -82,13 +82,13 @@ struct mf_stream_remote *mf_ssh_exec(struct mf_ssh *s, const char *command, cons
 void mf_ssh_give(struct mf_ssh *s, struct mf_stream_remote *stream);
 
 /* Ends a command's channel and waits until the server agrees, so that it does not count any more; then closes the
- * stream. The session goes on. */
+ * stream. The session goes on. The command must have ended or end at the end of its stdin: servers wait for it. */
 enum mf_err mf_ssh_end_exec(struct mf_ssh *s, struct mf_stream_remote *stream, const struct mf_wait *wait);
 
 /* Has the server connect to host and port, and starts a thread that carries bytes between that and *fd, one end of a
  * socket pair (the caller's). The session is a relay from then on: it may only be given to mf_ssh_new as below, or be
- * freed. MF_EINVAL: the server refuses or cannot connect. */
-enum mf_err mf_ssh_relay(struct mf_ssh *s, const char *host, int port, int *fd, const struct mf_wait *wait,
-                         struct mf_fault *fault);
+ * freed. name: of this session's host, for messages. MF_EINVAL: the server refuses or cannot connect. */
+enum mf_err mf_ssh_relay(struct mf_ssh *s, const char *name, const char *host, int port, int *fd,
+                         const struct mf_wait *wait, struct mf_fault *fault);
 
 #endif

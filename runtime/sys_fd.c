@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -125,6 +127,24 @@ void mf_sys_event_close(int ends[2])
     close(ends[0]);
     if (ends[1] != ends[0])
         close(ends[1]);
+}
+
+/* Keepalive finds a dead idle connection, the user timeout one with data on its way, which keepalive does not. */
+void mf_sys_tcp_tune(int fd, int seconds)
+{
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+#ifdef __linux__
+    const int third = seconds / 3 > 0 ? seconds / 3 : 1, probes = 2;
+    const unsigned milliseconds = (unsigned)seconds * 1000;
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &third, sizeof third);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &third, sizeof third);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
+#else
+    (void)seconds;
+#endif
 }
 
 /* --- Memory behind a descriptor --------------------------------------------------------------------------------- */

@@ -33,6 +33,10 @@ void mf_sys_event_post(int ends[2]); /* async-signal-safe; keeps errno */
 void mf_sys_event_drain(int ends[2]);
 void mf_sys_event_close(int ends[2]);
 
+/* For a connected TCP socket: small writes leave at once, and a peer that has gone silent is noticed within about so many
+ * seconds, whether anything is on its way to it or not (as far as the system can). */
+void mf_sys_tcp_tune(int fd, int seconds);
+
 /* Anonymous memory behind a descriptor; -1 with ENOSYS where there is none. Its size can be sealed. */
 int mf_sys_memfd(const char *name);
 bool mf_sys_memfd_seal(int fd);   /* the size stays as it is for ever */

@@ -90,6 +90,23 @@ static void test_hello(void)
     mf_buf_release(&b);
 }
 
+static void test_hello_in_noise(void)
+{
+    unsigned char head[MF_MSG_HEAD];
+    struct mf_buf b = {0};
+    CHECK(mf_buf_append(&b, "Welcome, MooF!\nMooF\1", 20));
+    struct mf_msg_hello other = own;
+    other.version = 77;
+    mf_msg_pack_head(head, &(struct mf_msg_head){.length = 120, .kind = MF_MSG_HELLO});
+    CHECK(mf_buf_append(&b, head, sizeof head) && mf_msg_pack_hello(&b, &other));
+    CHECK(mf_msg_find_hello(b.data, b.len) == 20);
+    CHECK(mf_msg_find_hello(b.data, 20 + MF_MSG_HEAD + 4) == 20);
+    CHECK(mf_msg_find_hello(b.data, 20 + MF_MSG_HEAD + 3) == 20 + MF_MSG_HEAD + 3); /* none yet */
+    CHECK(mf_msg_find_hello(b.data + 21, b.len - 21) == b.len - 21);
+    CHECK(mf_msg_find_hello(NULL, 0) == 0);
+    mf_buf_release(&b);
+}
+
 static void test_hello_texts(void)
 {
     struct mf_msg_hello hello = own, back;
@@ -312,6 +329,7 @@ int main(void)
     test_names();
     test_hello();
     test_hello_texts();
+    test_hello_in_noise();
     test_strangers();
     test_mismatches();
     test_other_version();
