@@ -6,9 +6,9 @@
  * implementations: R's numbers depend on them.
  *
  * Philox has G. Marsaglia and W. W. Tsang, "A simple method for generating gamma variables", ACM Transactions on
- * Mathematical Software 26 (2000): the cube of a normal that is shifted and scaled, rejected in few cases. A number takes
- * two words, for the normal and for the uniform that decides, and a third one where the shape is below 1; what it needs
- * beyond, it takes from the second word's side stream. */
+ * Mathematical Software 26 (2000): the cube of a normal that is shifted and scaled, rejected in few cases. A number
+ * takes two words, for the normal and for the uniform that decides, and a third one where the shape is below 1;
+ * what it needs beyond, it takes from the second word's side stream. */
 #include <math.h>
 
 #include "rng.h"

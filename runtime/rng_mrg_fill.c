@@ -1,7 +1,8 @@
-/* Design note: with AVX2 (asked for when the program runs) four lanes work on four stretches of ROW numbers that follow each
- * other; where a stretch begins is one jump of ROW steps from where the one before begins, and the last lane ends
- * where the next four stretches begin. Steps of four vectors at a time are transposed, so that each lane stores
- * into its own stretch. What is left over, and everything elsewhere, is done one by one; the numbers are the same. */
+/* Design note: with AVX2 (asked for when the program runs) four lanes work on four stretches of ROW numbers that
+ * follow each other; where a stretch begins is one jump of ROW steps from where the one before begins, and the last
+ * lane ends where the next four stretches begin. Steps of four vectors at a time are transposed, so that each lane
+ * stores into its own stretch. What is left over, and everything elsewhere, is done one by one; the numbers are the
+ * same. */
 #include "rng_mrg.h"
 
 #include "simd.h"
