@@ -169,15 +169,23 @@ static void fill_tsang(struct mf_rng_philox *rng, double shape, double scale, do
     }
 }
 
-void mf_rng_fill_gamma(struct mf_rng *rng, double shape, double scale, double *out, size_t n)
+/* --- All ---------------------------------------------------------------------------------------------------------- */
+
+static void fill_gd(struct mf_rng *rng, double shape, double scale, double *out, size_t n)
 {
     struct gd g;
-    if (rng->kind == MF_RNG_PHILOX) {
-        fill_tsang(&rng->philox, shape, scale, out, n);
-        return;
-    }
-    if (shape >= 1)
-        prepare(&g, shape);
+    prepare(&g, shape);
     for (size_t i = 0; i < n; i++)
-        out[i] = shape >= 1 ? large(rng, &g, scale) : scale * small(rng, shape);
+        out[i] = large(rng, &g, scale);
+}
+
+void mf_rng_fill_gamma(struct mf_rng *rng, double shape, double scale, double *out, size_t n)
+{
+    if (rng->kind == MF_RNG_PHILOX)
+        fill_tsang(&rng->philox, shape, scale, out, n);
+    else if (shape >= 1)
+        fill_gd(rng, shape, scale, out, n);
+    else
+        for (size_t i = 0; i < n; i++)
+            out[i] = scale * small(rng, shape);
 }
