@@ -161,20 +161,16 @@ static void chunk_fine(struct mf_rng_mrg *rng, double *out)
 
 void mf_rng_mrg_fill(struct mf_rng_mrg *rng, double *out, size_t n)
 {
-    struct mf_rng_mrg local = *rng; /* in registers */
     for (; n >= CHUNK && mf_simd_avx2(); n -= CHUNK, out += CHUNK)
-        chunk(&local, out);
+        chunk(rng, out);
     for (size_t i = 0; i < n; i++)
-        out[i] = mf_rng_mrg_uniform(&local);
-    *rng = local;
+        out[i] = mf_rng_mrg_uniform(rng);
 }
 
 void mf_rng_mrg_fill_fine(struct mf_rng_mrg *rng, double *out, size_t n)
 {
-    struct mf_rng_mrg local = *rng;
     for (; n >= CHUNK / 2 && mf_simd_avx2(); n -= CHUNK / 2, out += CHUNK / 2)
-        chunk_fine(&local, out);
+        chunk_fine(rng, out);
     for (size_t i = 0; i < n; i++)
-        out[i] = mf_rng_mrg_fine(&local);
-    *rng = local;
+        out[i] = mf_rng_mrg_fine(rng);
 }

@@ -34,16 +34,18 @@ static int parameters_of(const struct mf_rng_law *law)
 static void read_parameters(lua_State *L, const struct mf_rng_law *law, double p[2])
 {
     struct mf_fault fault;
+    bool any = false;
     for (int i = 0; i < parameters_of(law); i++) {
         bool given = !lua_isnoneornil(L, 2 + i);
         p[i] = law->standard[i];
         if (given ? lua_type(L, 2 + i) != LUA_TNUMBER : p[i] != p[i])
             mf_raise(L, "%s: the %s must be a number, not %s", law->name, law->parameter[i],
-                     luaL_tolstring(L, 2 + i, NULL));
+                     given ? luaL_tolstring(L, 2 + i, NULL) : "nil");
         if (given)
             p[i] = lua_tonumber(L, 2 + i);
+        any = any || given;
     }
-    if (law->check(p, &fault) != MF_OK)
+    if (any && law->check(p, &fault) != MF_OK)
         mf_raise(L, "%s: %s", law->name, fault.text);
 }
 
@@ -75,9 +77,8 @@ static int draw(lua_State *L)
     struct mf_rng *rng = mf_lib_rng_check(L, 1);
     int last = 2 + parameters_of(law);
     double p[2], x;
-    lua_settop(L, last);
     read_parameters(L, law, p);
-    if (!lua_isnil(L, last)) {
+    if (!lua_isnoneornil(L, last)) {
         push_list(L, law, rng, p, check_n(L, last, law->name));
         return 1;
     }
