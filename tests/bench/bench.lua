@@ -207,8 +207,9 @@ end
 
 -- The rows --------------------------------------------------------------------------------------------------------
 --
--- `floor` gives the floor in our unit (or, where `against` names one, what a peer needs); `at_most` and `at_least` are budgets for the figure, `ratio` for ours / floor.
--- A row without a budget is for information. `warm` asks for workers that have started.
+-- `floor` gives the floor in our unit (or, where `against` names one, what a peer needs); `at_most` and `at_least` are
+-- budgets for the figure, `ratio` for ours / floor. A row without a budget is for information. `warm` asks for workers
+-- that have started.
 
 local rows = {
     {
@@ -361,9 +362,12 @@ local function print_row(row)
 end
 
 local function main()
-    local all_ran, some = true, false
+    local all_ran, some, fewest = true, false, ROUNDS
+    for _, row in ipairs(rows) do
+        fewest = math.min(fewest, row.rounds or ROUNDS)
+    end
     print(("%s, plans with %d workers, threads unless named, %d usable cores; medians of at least %d rounds"):format(
-        _VERSION, WORKERS, mf.cores(), ROUNDS))
+        _VERSION, WORKERS, mf.cores(), fewest))
     print(line:format("work", "ours", "budget", "floor", "ratio", "verdict"))
     for _, row in ipairs(rows) do
         if row.name:find(filter) then

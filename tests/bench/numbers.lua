@@ -1,5 +1,6 @@
 -- Rows of the benchmark for numbers: random numbers and statistics, beside numpy and R (Debian's python3-numpy and
--- r-base-core) in the same run. A peer that is not installed leaves its rows without a budget, and nothing is filled in.
+-- r-base-core) in the same run. A peer that is not installed leaves its rows without a budget, and nothing is filled
+-- in.
 --
 -- Called with what bench.lua has: seconds(fn), floor(name), output_of(command), quoted(text). Returns a list of rows.
 local mf = require("moonfleet")
@@ -129,6 +130,7 @@ return function(tools)
     local function draws(name, kind, peer_name, peer, ratio, method, ...)
         return against(peer_name, peer, {
             name = "1e7 " .. name, unit = "s", ratio = ratio, measure = fills(tools, kind, method, ...),
+            rounds = not ratio and 3 or nil,
         })
     end
 
@@ -163,19 +165,20 @@ return function(tools)
         draws("normals, mrg32k3a", nil, "R", r_draws("rnorm(%d)"), 1, "normal", 0, 1),
         draws("normals, mrg32k3a", nil, "numpy", numpy_draws("standard_normal(%d)"), nil, "normal", 0, 1),
         draws("uniforms, philox", "philox", "numpy", numpy_draws("random(%d)"), nil, "uniform", 0, 1),
-        draws("exponentials, philox", "philox", "numpy", numpy_draws("standard_exponential(%d)"), nil, "exponential", 1),
+        draws("exponentials, philox", "philox", "numpy", numpy_draws("standard_exponential(%d)"), nil, "exponential",
+            1),
         draws("gammas, philox", "philox", "numpy", numpy_draws("gamma(2.5, 1, %d)"), nil, "gamma", 2.5, 1),
         draws("Poissons, philox", "philox", "numpy", numpy_draws("poisson(50, %d)"), nil, "poisson", 50),
         draws("uniforms, mrg32k3a", nil, "R", r_draws("runif(%d)"), nil, "uniform", 0, 1),
         draws("exponentials, mrg32k3a", nil, "R", r_draws("rexp(%d)"), nil, "exponential", 1),
         draws("gammas, mrg32k3a", nil, "R", r_draws("rgamma(%d, 2.5)"), nil, "gamma", 2.5, 1),
         pooled("philox", 0.9),
-        pooled("mrg32k3a", nil),
+        pooled("mrg32k3a", 0.9),
         reads("mean", mf.stats.mean, 0.8),
         reads("sd", mf.stats.sd, 0.8),
         reads("summary", mf.stats.summary, nil),
         against("numpy", numpy(("x = g.random(%d); work = lambda: np.median(x)"):format(N)), {
-            name = "median of 1e7", unit = "s",
+            name = "median of 1e7", unit = "s", rounds = 3,
             measure = function()
                 local x = mf.rng(1):uniform(0, 1, mf.array(N))
                 return twice(tools, function()
