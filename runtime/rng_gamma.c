@@ -3,10 +3,19 @@
  * in most cases, else by the quotient of the densities, else replaced by a double exponential. Its steps are named
  * as in the article. Below 1, algorithm GS of the same authors, "Computer methods for sampling from gamma, beta,
  * Poisson and binomial distributions", Computing 12 (1974). The digits of the constants are those of the articles'
- * implementations: R's numbers depend on them. */
+ * implementations: R's numbers depend on them.
+ *
+ * Philox has G. Marsaglia and W. W. Tsang, "A simple method for generating gamma variables", ACM Transactions on
+ * Mathematical Software 26 (2000): the cube of a normal that is shifted and scaled, rejected in few cases. A number
+ * takes two words, for the normal and for the uniform that decides, and a third one where the shape is below 1;
+ * what it needs beyond, it takes from the second word's side stream. */
 #include <math.h>
 
 #include "rng.h"
+#include "rng_ziggurat.h"
+
+#define WORDS 3   /* of a number, at most */
+#define CHUNK 128 /* numbers at a time */
 
 /* --- GS: shape < 1 ------------------------------------------------------------------------------------------------ */
 
@@ -112,11 +121,71 @@ static double large(struct mf_rng *rng, struct gd *g, double scale)
     return double_exponential(rng, g, scale);
 }
 
-void mf_rng_fill_gamma(struct mf_rng *rng, double shape, double scale, double *out, size_t n)
+/* --- Marsaglia and Tsang ------------------------------------------------------------------------------------------ */
+
+struct tsang {
+    double d, c;  /* of the shape, plus 1 if it is below 1 */
+    double power; /* that brings it back then: 1 / shape; else 0 */
+};
+
+/* The cube of 1 + c x if u accepts it, else 0. */
+static inline double cube(const struct tsang *t, double x, double u)
+{
+    double v = 1 + t->c * x, square = x * x;
+    v = v * v * v;
+    if (u < 1 - 0.0331 * square * square && v > 0)
+        return v;
+    return v > 0 && log(u) < 0.5 * square + t->d * (1 - v + log(v)) ? v : 0;
+}
+
+/* A number from its words, the first of which was drawn at position. */
+static inline double tsang_of(const struct tsang *t, const struct mf_rng_philox *rng, uint64_t position,
+                              const uint64_t *words)
+{
+    double x = mf_rng_ziggurat_normal_of(rng, position, words[0]);
+    double v = cube(t, x, mf_rng_philox_unit(words[1]));
+    struct mf_rng_philox_side side = {.rng = rng, .position = position + 1};
+    while (v == 0) {
+        x = mf_rng_ziggurat_normal_side(&side);
+        v = cube(t, x, mf_rng_philox_unit(mf_rng_philox_side_next(&side)));
+    }
+    return t->power > 0 ? t->d * v * pow(mf_rng_philox_unit(words[2]), t->power) : t->d * v;
+}
+
+static void fill_tsang(struct mf_rng_philox *rng, double shape, double scale, double *out, size_t n)
+{
+    uint64_t words[CHUNK * WORDS];
+    size_t each = shape < 1 ? 3 : 2;
+    struct tsang t = {.d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3, .power = shape < 1 ? 1 / shape : 0};
+    t.c = 1 / sqrt(9 * t.d);
+    while (n > 0) {
+        size_t k = n < CHUNK ? n : CHUNK;
+        uint64_t position = rng->position;
+        mf_rng_philox_fill_words(rng, words, k * each);
+        for (size_t i = 0; i < k; i++)
+            out[i] = scale * tsang_of(&t, rng, position + i * each, words + i * each);
+        out += k;
+        n -= k;
+    }
+}
+
+/* --- All ---------------------------------------------------------------------------------------------------------- */
+
+static void fill_gd(struct mf_rng *rng, double shape, double scale, double *out, size_t n)
 {
     struct gd g;
-    if (shape >= 1)
-        prepare(&g, shape);
+    prepare(&g, shape);
     for (size_t i = 0; i < n; i++)
-        out[i] = shape >= 1 ? large(rng, &g, scale) : scale * small(rng, shape);
+        out[i] = large(rng, &g, scale);
+}
+
+void mf_rng_fill_gamma(struct mf_rng *rng, double shape, double scale, double *out, size_t n)
+{
+    if (rng->kind == MF_RNG_PHILOX)
+        fill_tsang(&rng->philox, shape, scale, out, n);
+    else if (shape >= 1)
+        fill_gd(rng, shape, scale, out, n);
+    else
+        for (size_t i = 0; i < n; i++)
+            out[i] = scale * small(rng, shape);
 }

@@ -1,7 +1,8 @@
-/* Design note: with AVX2 (asked for when the program runs) four lanes work on four stretches of ROW numbers that follow each
- * other; where a stretch begins is one jump of ROW steps from where the one before begins, and the last lane ends
- * where the next four stretches begin. Steps of four vectors at a time are transposed, so that each lane stores
- * into its own stretch. What is left over, and everything elsewhere, is done one by one; the numbers are the same. */
+/* Design note: with AVX2 (asked for when the program runs) four lanes work on four stretches of ROW numbers that
+ * follow each other; where a stretch begins is one jump of ROW steps from where the one before begins, and the last
+ * lane ends where the next four stretches begin. Steps of four vectors at a time are transposed, so that each lane
+ * stores into its own stretch. What is left over, and everything elsewhere, is done one by one; the numbers are the
+ * same. */
 #include "rng_mrg.h"
 
 #include "simd.h"
@@ -160,20 +161,16 @@ static void chunk_fine(struct mf_rng_mrg *rng, double *out)
 
 void mf_rng_mrg_fill(struct mf_rng_mrg *rng, double *out, size_t n)
 {
-    struct mf_rng_mrg local = *rng; /* in registers */
     for (; n >= CHUNK && mf_simd_avx2(); n -= CHUNK, out += CHUNK)
-        chunk(&local, out);
+        chunk(rng, out);
     for (size_t i = 0; i < n; i++)
-        out[i] = mf_rng_mrg_uniform(&local);
-    *rng = local;
+        out[i] = mf_rng_mrg_uniform(rng);
 }
 
 void mf_rng_mrg_fill_fine(struct mf_rng_mrg *rng, double *out, size_t n)
 {
-    struct mf_rng_mrg local = *rng;
     for (; n >= CHUNK / 2 && mf_simd_avx2(); n -= CHUNK / 2, out += CHUNK / 2)
-        chunk_fine(&local, out);
+        chunk_fine(rng, out);
     for (size_t i = 0; i < n; i++)
-        out[i] = mf_rng_mrg_fine(&local);
-    *rng = local;
+        out[i] = mf_rng_mrg_fine(rng);
 }

@@ -178,7 +178,9 @@ double mf_rng_normal(struct mf_rng *rng)
 
 static void fill_standard(struct mf_rng *rng, double *out, size_t n)
 {
-    if (rng->kind == MF_RNG_MRG32K3A)
+    if (n == 1)
+        *out = mf_rng_normal(rng);
+    else if (rng->kind == MF_RNG_MRG32K3A)
         mrg_normals(&rng->mrg, out, n);
     else
         mf_rng_ziggurat_normal(&rng->philox, out, n);

@@ -45,9 +45,13 @@ static void two_words(uint64_t key, uint64_t number, uint32_t substream, uint32_
     out[1] = w[2] | (uint64_t)w[3] << 32;
 }
 
-void mf_rng_philox_side(const struct mf_rng_philox *rng, uint64_t position, uint32_t block, uint64_t out[2])
+uint64_t mf_rng_philox_side_next(struct mf_rng_philox_side *side)
 {
-    two_words(rng->key, position, rng->substream, block, out);
+    if (side->left == 0) {
+        two_words(side->rng->key, side->position, side->rng->substream, ++side->blocks, side->words);
+        side->left = 2;
+    }
+    return side->words[--side->left];
 }
 
 /* --- Groups of words ---------------------------------------------------------------------------------------------- */

@@ -26,9 +26,6 @@ struct mf_rng_philox {
 /* A block: four words of 32 bits. */
 void mf_rng_philox_block(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-/* Two words of 64 bits: block number `block`, 1 or more, of the side stream of the word at `position`. */
-void mf_rng_philox_side(const struct mf_rng_philox *rng, uint64_t position, uint32_t block, uint64_t out[2]);
-
 /* The first stream of a seed: its key is the seed, scrambled. */
 void mf_rng_philox_seed(struct mf_rng_philox *rng, uint64_t seed);
 
@@ -49,5 +46,17 @@ static inline double mf_rng_philox_unit(uint64_t word)
 
 /* n words as such numbers. */
 void mf_rng_philox_fill(struct mf_rng_philox *rng, double *out, size_t n);
+
+/* --- Side streams ------------------------------------------------------------------------------------------------- */
+
+/* That of the word at position: { .rng = rng, .position = position } is its start. */
+struct mf_rng_philox_side {
+    const struct mf_rng_philox *rng;
+    uint64_t position, words[2];
+    uint32_t blocks; /* read so far */
+    int left;        /* words that are not read yet */
+};
+
+uint64_t mf_rng_philox_side_next(struct mf_rng_philox_side *side);
 
 #endif

@@ -149,14 +149,29 @@ static double large(struct mf_rng *rng, struct pd *p)
     return double_exponential(rng, p);
 }
 
-void mf_rng_fill_poisson(struct mf_rng *rng, double mean, double *out, size_t n)
+static void fill_small(struct mf_rng *rng, double mean, double *out, size_t n)
 {
     struct table table;
-    struct pd pd;
-    if (mean < 10)
-        table_prepare(&table, mean);
-    else
-        prepare(&pd, mean);
+    table_prepare(&table, mean);
     for (size_t i = 0; i < n; i++)
-        out[i] = mean == 0 ? 0 : mean < 10 ? small(rng, &table) : large(rng, &pd);
+        out[i] = small(rng, &table);
+}
+
+static void fill_large(struct mf_rng *rng, double mean, double *out, size_t n)
+{
+    struct pd pd;
+    prepare(&pd, mean);
+    for (size_t i = 0; i < n; i++)
+        out[i] = large(rng, &pd);
+}
+
+void mf_rng_fill_poisson(struct mf_rng *rng, double mean, double *out, size_t n)
+{
+    if (mean >= 10)
+        fill_large(rng, mean, out, n);
+    else if (mean > 0)
+        fill_small(rng, mean, out, n);
+    else
+        for (size_t i = 0; i < n; i++)
+            out[i] = 0;
 }

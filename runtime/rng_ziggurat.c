@@ -15,26 +15,9 @@
 #define RARELY(condition) (condition)
 #endif
 
-/* The side stream of one word. */
-struct side {
-    const struct mf_rng_philox *rng;
-    uint64_t position, words[2];
-    uint32_t blocks; /* read so far */
-    int left;
-};
-
-static uint64_t side_word(struct side *s)
+static double side_unit(struct mf_rng_philox_side *s)
 {
-    if (s->left == 0) {
-        mf_rng_philox_side(s->rng, s->position, ++s->blocks, s->words);
-        s->left = 2;
-    }
-    return s->words[--s->left];
-}
-
-static double side_unit(struct side *s)
-{
-    return mf_rng_philox_unit(side_word(s));
+    return mf_rng_philox_unit(mf_rng_philox_side_next(s));
 }
 
 static inline size_t layer_of(uint64_t word)
@@ -59,7 +42,7 @@ static double normal_density(double x)
 
 /* Beyond edge[1]: G. Marsaglia, "Generating a variable from the tail of the normal distribution", Technometrics 6
  * (1964). */
-static double normal_tail(struct side *s)
+static double normal_tail(struct mf_rng_philox_side *s)
 {
     double x, y;
     do {
@@ -69,22 +52,40 @@ static double normal_tail(struct side *s)
     return normal[1] + x;
 }
 
-/* The number of a word that does not decide it. */
-static double settle_normal(const struct mf_rng_philox *rng, uint64_t position, uint64_t word)
+/* The number of a word, and of more from the side stream where the word does not decide it. */
+static double settle_normal(struct mf_rng_philox_side *s, uint64_t word)
 {
-    struct side s = {.rng = rng, .position = position};
     for (;;) {
         size_t i = layer_of(word);
         double u = symmetric(word), x = u * normal[i];
         if (fabs(x) < normal[i + 1])
             return x;
         if (i == 0)
-            return copysign(normal_tail(&s), u);
+            return copysign(normal_tail(s), u);
         double low = normal_density(normal[i]), high = normal_density(normal[i + 1]);
-        if (low + side_unit(&s) * (high - low) < normal_density(x))
+        if (low + side_unit(s) * (high - low) < normal_density(x))
             return x;
-        word = side_word(&s);
+        word = mf_rng_philox_side_next(s);
     }
+}
+
+double mf_rng_ziggurat_normal_side(struct mf_rng_philox_side *side)
+{
+    return settle_normal(side, mf_rng_philox_side_next(side));
+}
+
+static inline double normal_of(const struct mf_rng_philox *rng, uint64_t position, uint64_t word)
+{
+    size_t i = layer_of(word);
+    double x = symmetric(word) * normal[i];
+    if (RARELY(!(fabs(x) < normal[i + 1])))
+        return settle_normal(&(struct mf_rng_philox_side){.rng = rng, .position = position}, word);
+    return x;
+}
+
+double mf_rng_ziggurat_normal_of(const struct mf_rng_philox *rng, uint64_t position, uint64_t word)
+{
+    return normal_of(rng, position, word);
 }
 
 void mf_rng_ziggurat_normal(struct mf_rng_philox *rng, double *out, size_t n)
@@ -94,13 +95,8 @@ void mf_rng_ziggurat_normal(struct mf_rng_philox *rng, double *out, size_t n)
         size_t k = n < CHUNK ? n : CHUNK;
         uint64_t position = rng->position;
         mf_rng_philox_fill_words(rng, words, k);
-        for (size_t j = 0; j < k; j++) {
-            size_t i = layer_of(words[j]);
-            double x = symmetric(words[j]) * normal[i];
-            out[j] = x;
-            if (RARELY(!(fabs(x) < normal[i + 1])))
-                out[j] = settle_normal(rng, position + j, words[j]);
-        }
+        for (size_t j = 0; j < k; j++)
+            out[j] = normal_of(rng, position + j, words[j]);
         out += k;
         n -= k;
     }
@@ -113,7 +109,7 @@ static const double *const exponential = mf_rng_ziggurat_exponential_edge;
 /* Beyond edge[1] it starts again from there: an exponential has no memory. */
 static double settle_exponential(const struct mf_rng_philox *rng, uint64_t position, uint64_t word)
 {
-    struct side s = {.rng = rng, .position = position};
+    struct mf_rng_philox_side s = {.rng = rng, .position = position};
     double start = 0;
     for (;;) {
         size_t i = layer_of(word);
@@ -127,7 +123,7 @@ static double settle_exponential(const struct mf_rng_philox *rng, uint64_t posit
             if (low + side_unit(&s) * (high - low) < exp(-x))
                 return start + x;
         }
-        word = side_word(&s);
+        word = mf_rng_philox_side_next(&s);
     }
 }
 

@@ -14,6 +14,10 @@
 void mf_rng_ziggurat_normal(struct mf_rng_philox *rng, double *out, size_t n);
 void mf_rng_ziggurat_exponential(struct mf_rng_philox *rng, double *out, size_t n);
 
+/* The normal of one word that was drawn at that position, and one from words of a side stream. */
+double mf_rng_ziggurat_normal_of(const struct mf_rng_philox *rng, uint64_t position, uint64_t word);
+double mf_rng_ziggurat_normal_side(struct mf_rng_philox_side *side);
+
 #define MF_RNG_ZIGGURAT_LAYERS 256
 
 /* The right edges of the layers, from the bottom up: edge[1] is where the tail begins, edge[256] is 0; every layer

@@ -1,11 +1,14 @@
-/* Design note: a few quantiles are found by selection (C. A. R. Hoare, "Algorithm 65: find", 1961; the pivot is the
- * median of three, and a part that does not shrink fast enough is sorted instead), many by sorting once. */
+/* Design note: a few quantiles are found by selection, many by sorting once. Selection is R. W. Floyd and R. L. Rivest,
+ * "Algorithm 489: the algorithm SELECT", Communications of the ACM 18 (1975): the pivot is selected from a sample, such
+ * that it most likely stands next to the number that is sought, and little more than half of the numbers are moved,
+ * once. A part that does not shrink fast enough is sorted instead. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "stats.h"
 
-#define FEW 8 /* quantiles: so many selections are faster than a sort */
+#define FEW     8   /* quantiles: so many selections are faster than a sort */
+#define SAMPLED 600 /* numbers: in more than these, a sample is worth its time */
 
 static int compare(const void *a, const void *b)
 {
@@ -20,42 +23,47 @@ static void swap(double *a, double *b)
     *b = x;
 }
 
-/* Puts the median of the first, middle and last number into the middle, and the other two around it. */
-static double median_of_three(double *x, size_t low, size_t high)
+/* Around the pivot x[k]: moves it to its place, which is returned, with none greater before it and none less behind. */
+static ptrdiff_t split(double *x, ptrdiff_t low, ptrdiff_t high, ptrdiff_t k)
 {
-    size_t middle = low + (high - low) / 2;
-    if (x[middle] < x[low])
-        swap(&x[middle], &x[low]);
-    if (x[high] < x[low])
+    double pivot = x[k];
+    ptrdiff_t i = low, j = high;
+    swap(&x[low], &x[k]);
+    if (x[high] > pivot)
         swap(&x[high], &x[low]);
-    if (x[high] < x[middle])
-        swap(&x[high], &x[middle]);
-    return x[middle];
+    while (i < j) {
+        swap(&x[i++], &x[j--]);
+        while (x[i] < pivot)
+            i++;
+        while (x[j] > pivot)
+            j--;
+    }
+    if (x[low] == pivot)
+        swap(&x[low], &x[j]);
+    else
+        swap(&x[++j], &x[high]);
+    return j;
 }
 
-/* Puts number k of the sorted order into its place, none greater before it and none less behind it. There is no NaN. */
-static void find(double *x, size_t n, size_t k)
+/* Puts number k of the sorted order of x[low .. high] into its place, none greater before it and none less behind
+ * it. There is no NaN. */
+static void find(double *x, ptrdiff_t low, ptrdiff_t high, ptrdiff_t k)
 {
-    size_t low = 0, high = n - 1, patience = n;
-    while (low < high) {
-        double pivot = median_of_three(x, low, high);
-        size_t i = low, j = high;
-        for (;;) {
-            while (x[i] < pivot)
-                i++;
-            while (x[j] > pivot)
-                j--;
-            if (i >= j)
-                break;
-            swap(&x[i++], &x[j--]);
+    for (double patience = (double)(high - low); high > low; patience *= 0.75) {
+        double n = (double)(high - low + 1), place = (double)(k - low + 1);
+        if (n > SAMPLED) {
+            double z = log(n), size = 0.5 * exp(2 * z / 3);
+            double spread = 0.5 * sqrt(z * size * (n - size) / n) * (place < n / 2 ? -1 : 1);
+            double first = (double)k - place * size / n + spread, last = (double)k + (n - place) * size / n + spread;
+            find(x, first > (double)low ? (ptrdiff_t)first : low, last < (double)high ? (ptrdiff_t)last : high, k);
         }
-        if (k <= j)
-            high = j;
-        else
+        ptrdiff_t j = split(x, low, high, k);
+        if (j <= k)
             low = j + 1;
-        patience = patience / 8 * 7 + 7; /* what should be left by now, with little luck */
-        if (high - low > 2 * patience) {
-            qsort(x + low, high - low + 1, sizeof *x, compare);
+        if (k <= j)
+            high = j - 1;
+        if ((double)(high - low) > 4 * patience + SAMPLED) {
+            qsort(x + low, (size_t)(high - low + 1), sizeof *x, compare);
             return;
         }
     }
@@ -86,7 +94,7 @@ static double found_quantile(double *x, size_t n, double p)
 {
     double at = (double)(n - 1) * p;
     size_t low = (size_t)at;
-    find(x, n, low);
+    find(x, 0, (ptrdiff_t)n - 1, (ptrdiff_t)low);
     double part = at - (double)low;
     return part > 0 ? between(x[low], least_of(x + low + 1, n - low - 1), part) : x[low];
 }

@@ -14,7 +14,7 @@ local calc = { mean = 100, sd = 15 }
 
 -- What a task computes: the summary of n numbers.
 function calc.task(n, mean, sd)
-    local x = mf.rng.current():normal(mean, sd, n)
+    local x = mf.rng.current():normal(mean, sd, mf.array(n))
     return mf.stats.summary(x)
 end
 

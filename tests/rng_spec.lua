@@ -112,6 +112,47 @@ describe("a generator", function()
         end
     end)
 
+    it("fills arrays with the same numbers, whatever their layout", function()
+        for k, g in ipairs(both(8)) do
+            local expected = both(8)[k]:normal(3, 2, 1200)
+            local a = mf.array(1200)
+            assert.equal(a, g:copy():normal(3, 2, a))
+            assert.same(expected, a:totable())
+            a = mf.array(40, 30)
+            assert.same(expected, g:copy():normal(3, 2, a):reshape(1200):totable())
+            local wide = mf.array(2400)
+            g:copy():normal(3, 2, wide:slice(1, 2400, 2))
+            assert.equal(expected[1200], wide[2399])
+            assert.equal(0.0, wide[2400])
+            g:copy():normal(3, 2, wide:slice(1200, 1, -1))
+            assert.equal(expected[1], wide[1200])
+            for _, call in ipairs({ { "uniform", 0, 1 }, { "gamma", 2, 1 }, { "binomial", 9, 0.5 } }) do
+                local list = both(3)[k][call[1]](both(3)[k], call[2], call[3], 50)
+                local same = both(3)[k][call[1]](both(3)[k], call[2], call[3], mf.array(50))
+                for i = 1, 50 do
+                    assert.equal(list[i] + 0.0, same[i])
+                end
+            end
+            local dice = mf.array.zeros(100, "i64")
+            assert.same(both(2)[k]:integers(1, 6, 100), both(2)[k]:integers(1, 6, dice):totable())
+            assert.same(both(2)[k]:integers(1, 6, 3), both(2)[k]:integers(1, 6, dice:slice(1, 5, 2)):totable())
+        end
+    end)
+
+    it("says which arrays it cannot fill", function()
+        local g = mf.rng(1)
+        local words = "only an array of %s whose elements lie at one distance can be filled"
+        assert.equal("normal: " .. words:format("f64"), refusal(g.normal, g, 0, 1, mf.array.zeros(3, "i64")))
+        local corner = mf.array(4, 4):slice({ 1, 2 }, { 1, 2 })
+        assert.equal("normal: " .. words:format("f64"), refusal(g.normal, g, 0, 1, corner))
+        assert.equal("integers: " .. words:format("i64"), refusal(g.integers, g, 0, 1, mf.array(3)))
+        require("tests.support.program").with_folder(function(folder)
+            mf.array(3):save(folder .. "/a.npy")
+            local mapped = mf.array.load(folder .. "/a.npy", { map = "read" })
+            assert.matches("read%-only", refusal(g.normal, g, 0, 1, mapped))
+        end)
+    end)
+
     it("names the parameter that is wrong, and the user's line", function()
         local g = mf.rng(1)
         assert.equal("normal: the sd must be finite and not negative, not -1", refusal(g.normal, g, 0, -1))
@@ -238,6 +279,8 @@ describe("samples", function()
                 assert.is_true(x == 10 or x == 20 or x == 30)
             end
             assert.equal(3, #g:sample(5, 3))
+            assert.equal(7.0, g:sample(mf.array({ 7, 7, 7 }), 2)[2])
+            assert.not_equal(1, g:sample(3, 1, { weights = mf.array({ 0, 1, 2 }, "i32") })[1])
             assert.same({}, g:sample(5, 0))
             assert.same({}, g:sample({}))
             assert.equal("integer", math.type(g:sample(5, 3)[1]))
@@ -278,6 +321,8 @@ describe("samples", function()
             end
             assert.equal(list, g:shuffle(list))
             assert.same(both(5)[k]:sample(100), list)
+            local a = both(5)[k]:shuffle(mf.array.range(1, 100, 1, "i64"))
+            assert.same(list, a:totable())
         end
     end)
 end)

@@ -26,6 +26,35 @@ describe("mf.stats", function()
         assert.equal(3.0, stats.mean({ 1, 2, 3 }, mf.range(0, 2)) + 1 / 3)
     end)
 
+    it("takes arrays of any type and layout", function()
+        local list = mf.rng(1):normal(10, 3, 600)
+        local a, stats_of = mf.array(list), { "mean", "var", "sd", "median" }
+        local wide = mf.array(600, 2)
+        for i = 1, 600 do
+            wide:set(i, 2, list[i])
+        end
+        for _, name in ipairs(stats_of) do
+            assert.equal(stats[name](list), stats[name](a))
+            assert.equal(stats[name](list), stats[name](a:reshape(20, 30)))
+            assert.equal(stats[name](list), stats[name](wide:slice({}, { 2, 2 })))
+        end
+        assert.same(stats.quantile(list, { 0.1, 0.9 }), stats.quantile(a, mf.array({ 0.1, 0.9 })))
+        assert.same(stats.summary(list), stats.summary(a))
+        assert.equal(2.0, stats.mean(mf.array({ 1, 2, 3 }, "u8")))
+        assert.equal(2.5, stats.mean(mf.array({ 1, 2, 3 }, "i32"), mf.array({ 0, 1, 1 }, "f32")))
+        assert.same(stats.histogram(list, { bins = 4 }).counts, stats.histogram(a, { bins = 4 }).counts)
+    end)
+
+    it("takes the columns of an array for variables", function()
+        local y, x = { 1, 3, 2, 5, 4, 6 }, { 1, 2, 3, 4, 5, 7 }
+        local both = mf.array({ y, x }):transpose()
+        assert.same(stats.cor({ y, x }), stats.cor(both))
+        assert.same(stats.cov({ y, x }), stats.cov(both))
+        assert.same(stats.regression(y, { x, y }, { intercept = false }).coefficients,
+            stats.regression(y, mf.array({ x, y }):transpose(), { intercept = false }).coefficients)
+        assert.same(stats.regression(y, x), stats.regression(mf.array(y), mf.array(x)))
+    end)
+
     it("gives NaN for too few numbers, and for NaN", function()
         local nan = 0 / 0
         assert.is_true(is_nan(stats.mean({})))

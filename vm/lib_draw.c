@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "lib_array.h"
 #include "lib_rng.h"
 #include "numbers.h"
 #include "raise.h"
@@ -34,16 +35,18 @@ static int parameters_of(const struct mf_rng_law *law)
 static void read_parameters(lua_State *L, const struct mf_rng_law *law, double p[2])
 {
     struct mf_fault fault;
+    bool any = false;
     for (int i = 0; i < parameters_of(law); i++) {
         bool given = !lua_isnoneornil(L, 2 + i);
         p[i] = law->standard[i];
         if (given ? lua_type(L, 2 + i) != LUA_TNUMBER : p[i] != p[i])
             mf_raise(L, "%s: the %s must be a number, not %s", law->name, law->parameter[i],
-                     luaL_tolstring(L, 2 + i, NULL));
+                     given ? luaL_tolstring(L, 2 + i, NULL) : "nil");
         if (given)
             p[i] = lua_tonumber(L, 2 + i);
+        any = any || given;
     }
-    if (law->check(p, &fault) != MF_OK)
+    if (any && law->check(p, &fault) != MF_OK)
         mf_raise(L, "%s: %s", law->name, fault.text);
 }
 
@@ -69,15 +72,39 @@ static void push_list(lua_State *L, const struct mf_rng_law *law, struct mf_rng 
     }
 }
 
+/* Fills the array at idx. */
+static void fill_array(lua_State *L, int idx, const struct mf_rng_law *law, struct mf_rng *rng, const double *p)
+{
+    size_t n;
+    ptrdiff_t stride;
+    double buffer[CHUNK], *out = mf_lib_array_write(L, idx, &n, &stride);
+    if (!out)
+        mf_raise(L, "%s: only an array of f64 whose elements lie at one distance can be filled", law->name);
+    if (stride == 1) {
+        law->fill(rng, p, out, n);
+        return;
+    }
+    for (size_t done = 0, k; done < n; done += k) {
+        k = n - done < CHUNK ? n - done : CHUNK;
+        law->fill(rng, p, buffer, k);
+        for (size_t i = 0; i < k; i++)
+            out[(ptrdiff_t)(done + i) * stride] = buffer[i];
+    }
+}
+
 static int draw(lua_State *L)
 {
     const struct mf_rng_law *law = lua_touserdata(L, lua_upvalueindex(1));
     struct mf_rng *rng = mf_lib_rng_check(L, 1);
     int last = 2 + parameters_of(law);
     double p[2], x;
-    lua_settop(L, last);
     read_parameters(L, law, p);
-    if (!lua_isnil(L, last)) {
+    if (!lua_isnoneornil(L, last)) {
+        if (mf_lib_array_is(L, last)) {
+            fill_array(L, last, law, rng, p);
+            lua_settop(L, last);
+            return 1;
+        }
         push_list(L, law, rng, p, check_n(L, last, law->name));
         return 1;
     }
@@ -95,6 +122,21 @@ static lua_Integer check_bound(lua_State *L, int idx, const char *what)
     return lua_tointeger(L, idx);
 }
 
+/* Fills the array at idx, of i64. */
+static void fill_integers(lua_State *L, int idx, struct mf_rng *rng, int64_t low, int64_t high)
+{
+    size_t n;
+    ptrdiff_t stride;
+    int64_t *out = mf_lib_array_write_integers(L, idx, &n, &stride);
+    if (!out)
+        mf_raise(L, "integers: only an array of i64 whose elements lie at one distance can be filled");
+    if (stride == 1)
+        mf_rng_fill_integers(rng, low, high, out, n);
+    else
+        for (size_t i = 0; i < n; i++)
+            mf_rng_fill_integers(rng, low, high, out + (ptrdiff_t)i * stride, 1);
+}
+
 /* g:integers(low, high, n) */
 static int draw_integers(lua_State *L)
 {
@@ -104,6 +146,10 @@ static int draw_integers(lua_State *L)
     lua_Integer low = check_bound(L, 2, "least number"), high = check_bound(L, 3, "greatest number");
     if (low > high)
         mf_raise(L, "integers: there is no integer from %I to %I", (LUAI_UACINT)low, (LUAI_UACINT)high);
+    if (mf_lib_array_is(L, 4)) {
+        fill_integers(L, 4, rng, low, high);
+        return 1;
+    }
     if (lua_isnil(L, 4)) {
         mf_rng_fill_integers(rng, low, high, values, 1);
         lua_pushinteger(L, values[0]);

@@ -38,19 +38,22 @@ static struct object *push_object(lua_State *L, enum mf_rng_kind kind)
     return o;
 }
 
+static bool is_object(lua_State *L, int idx)
+{
+    if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx))
+        return false;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
 static struct object *check_object(lua_State *L, int idx)
 {
-    struct object *o = lua_touserdata(L, idx);
-    if (o && lua_getmetatable(L, idx)) {
-        lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
-        bool same = lua_rawequal(L, -1, -2);
-        lua_pop(L, 2);
-        if (same)
-            return o;
-    }
-    mf_raise(L, "mf.rng: this is a method of generators, and was called on a %s (write g:normal(), not g.normal())",
-             luaL_typename(L, idx));
-    return NULL;
+    if (!is_object(L, idx))
+        mf_raise(L, "mf.rng: this is a method of generators, and was called on a %s (write g:normal(), not g.normal())",
+                 luaL_typename(L, idx));
+    return lua_touserdata(L, idx);
 }
 
 static struct mf_rng *state_of(lua_State *L, struct object *o)

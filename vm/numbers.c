@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "lib_array.h"
 #include "raise.h"
 
 double *mf_numbers_buffer(lua_State *L, size_t n)
@@ -61,9 +62,24 @@ static bool is_named(lua_State *L, int idx, const char *name)
     return same;
 }
 
+static void read_array(lua_State *L, int idx, struct mf_stats_view *out)
+{
+    out->data = mf_lib_array_read(L, idx, &out->n, &out->stride);
+    if (out->data) {
+        lua_pushvalue(L, idx);
+        return;
+    }
+    out->data = mf_lib_array_doubles(L, idx, &out->n);
+    out->stride = 1;
+}
+
 void mf_numbers_read(lua_State *L, int idx, const char *where, const char *what, struct mf_stats_view *out)
 {
     idx = lua_absindex(L, idx);
+    if (mf_lib_array_is(L, idx)) {
+        read_array(L, idx, out);
+        return;
+    }
     if (!lua_istable(L, idx))
         mf_raise(L, "%s: %s must be a list, a range or an array of numbers, not a %s", where, what,
                  luaL_typename(L, idx));
@@ -85,9 +101,24 @@ const double *mf_numbers_contiguous(lua_State *L, const struct mf_stats_view *x)
     return copy;
 }
 
+/* The columns of an array of two dimensions; an array of one is a column. */
+static struct mf_stats_view *columns_of(lua_State *L, int idx, size_t *count)
+{
+    size_t n;
+    const double *data = mf_lib_array_doubles(L, idx, &n);
+    size_t rows = (size_t)luaL_len(L, idx), columns = rows ? n / rows : 1;
+    struct mf_stats_view *views = lua_newuserdatauv(L, columns * sizeof *views, 0);
+    for (size_t i = 0; i < columns; i++)
+        views[i] = (struct mf_stats_view){.data = data + i, .stride = (ptrdiff_t)columns, .n = rows};
+    *count = columns;
+    return views;
+}
+
 struct mf_stats_view *mf_numbers_variables(lua_State *L, int idx, const char *where, const char *what, size_t *count)
 {
     idx = lua_absindex(L, idx);
+    if (mf_lib_array_is(L, idx))
+        return columns_of(L, idx, count);
     size_t n = lua_istable(L, idx) ? (size_t)lua_rawlen(L, idx) : 0;
     if (n == 0)
         mf_raise(L, "%s: %s must be a list of variables, each a list of numbers", where, what);

@@ -19,9 +19,9 @@ double *mf_numbers_buffer(lua_State *L, size_t n);
 /* The numbers one behind the other: x->data itself, or a copy; pushes one value, which must stay. */
 const double *mf_numbers_contiguous(lua_State *L, const struct mf_stats_view *x);
 
-/* Reads a list of variables, each as mf_numbers_read takes it, all of the same length n >= 1: "element 3 of
- * variable 2 of x is a string". Pushes one value for each, which must stay, and before them one for the views it
- * returns. */
+/* Reads several variables, all of the same length: a list of n >= 1 of them, each as mf_numbers_read takes it, or the
+ * columns of an array. Errors are such as "element 3 of variable 2 of x is a string". Pushes values that must stay, and
+ * returns the views, which one of them holds. */
 struct mf_stats_view *mf_numbers_variables(lua_State *L, int idx, const char *where, const char *what, size_t *count);
 
 /* A new list of n numbers on top, from data. */

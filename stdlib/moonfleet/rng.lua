@@ -15,7 +15,8 @@ local kernels, metatable = core.rng()
 ---method.
 ---
 ---Methods that draw take the distribution's parameters, then `n`, how many numbers are wanted: a list of n numbers,
----or, without n, one number. Numbers drawn one by one are the same as those of a list. A parameter that is left out
+---or, without n, one number. In the place of n may stand an array of f64 (for integers: of i64), which is filled and
+---returned. Numbers drawn one by one are the same as those of a list or an array. A parameter that is left out
 ---(or nil) has the value that is named with it. A parameter out of its range is an error that names it.
 ---
 ---A generator is a value: sent to a task or captured by its function, it crosses as a copy, so that tasks that draw
@@ -29,55 +30,55 @@ local Rng = {}
 ---Uniform on (low, high); the ends never come.
 ---@param low number? 0 unless told; finite
 ---@param high number? 1 unless told; finite, at least low
----@param n integer?
----@return number|number[]
+---@param n integer|moonfleet.Array|nil
+---@return number|number[]|moonfleet.Array
 Rng.uniform = kernels.uniform
 
 ---Normal.
 ---@param mean number? 0 unless told; finite
 ---@param sd number? the standard deviation, 1 unless told; finite, not negative
----@param n integer?
----@return number|number[]
+---@param n integer|moonfleet.Array|nil
+---@return number|number[]|moonfleet.Array
 Rng.normal = kernels.normal
 
 ---Exponential; the mean is 1 / rate.
 ---@param rate number? 1 unless told; positive
----@param n integer?
----@return number|number[]
+---@param n integer|moonfleet.Array|nil
+---@return number|number[]|moonfleet.Array
 Rng.exponential = kernels.exponential
 
 ---Gamma; the mean is shape * scale.
 ---@param shape number positive
 ---@param scale number? 1 unless told; positive
----@param n integer?
----@return number|number[]
+---@param n integer|moonfleet.Array|nil
+---@return number|number[]|moonfleet.Array
 Rng.gamma = kernels.gamma
 
 ---Beta; the mean is a / (a + b).
 ---@param a number positive
 ---@param b number positive
----@param n integer?
----@return number|number[]
+---@param n integer|moonfleet.Array|nil
+---@return number|number[]|moonfleet.Array
 Rng.beta = kernels.beta
 
 ---How many of `size` trials succeed, each with that probability.
 ---@param size integer 0 to 2147483646
 ---@param probability number 0 to 1
----@param n integer?
----@return integer|integer[]
+---@param n integer|moonfleet.Array|nil
+---@return integer|integer[]|moonfleet.Array
 Rng.binomial = kernels.binomial
 
 ---Poisson.
 ---@param mean number 0 to 2^52
----@param n integer?
----@return integer|integer[]
+---@param n integer|moonfleet.Array|nil
+---@return integer|integer[]|moonfleet.Array
 Rng.poisson = kernels.poisson
 
 ---Integers from low to high, both included, all equally likely.
 ---@param low integer
 ---@param high integer at least low
----@param n integer?
----@return integer|integer[]
+---@param n integer|moonfleet.Array|nil
+---@return integer|integer[]|moonfleet.Array
 Rng.integers = kernels.integers
 
 -- Streams and states ----------------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ local options = require("moonfleet.options")
 
 local kernels = core.stats()
 
----Numbers: a list, an `mf.range` or an array. An element that is no number is an error that names it.
----@alias moonfleet.Numbers number[]|moonfleet.Range
+---Numbers: a list, an `mf.range` or an array (of any shape; where several variables are meant, of two dimensions,
+---with a column for each). An element that is no number is an error that names it.
+---@alias moonfleet.Numbers number[]|moonfleet.Range|moonfleet.Array
 
 local M = {}
 
@@ -177,9 +178,9 @@ local REGRESSION = {
     weights = { expects = "a list, a range or an array of numbers", check = is_edges },
 }
 
--- One variable is as good as a list of one.
+-- One variable is as good as a list of one; the columns of an array are variables.
 local function variables(x)
-    if type(x) == "table" and getmetatable(x) == nil and type(x[1]) ~= "number" then
+    if type(x) == "userdata" or type(x) == "table" and getmetatable(x) == nil and type(x[1]) ~= "number" then
         return x
     end
     return { x }

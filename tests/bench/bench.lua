@@ -207,8 +207,9 @@ end
 
 -- The rows --------------------------------------------------------------------------------------------------------
 --
--- `floor` gives the floor in our unit; `at_most` and `at_least` are budgets for the figure, `ratio` for ours / floor.
--- A row without a budget is for information. `warm` asks for workers that have started.
+-- `floor` gives the floor in our unit (or, where `against` names one, what a peer needs); `at_most` and `at_least` are
+-- budgets for the figure, `ratio` for ours / floor. A row without a budget is for information. `warm` asks for workers
+-- that have started.
 
 local rows = {
     {
@@ -280,6 +281,12 @@ local rows = {
     },
 }
 
+for _, row in ipairs(dofile(here .. "numbers.lua")({
+    seconds = seconds, floor = floor, output_of = output_of, quoted = quoted,
+})) do
+    rows[#rows + 1] = row
+end
+
 -- Running and showing them ----------------------------------------------------------------------------------------
 
 local function warm_up(row)
@@ -307,8 +314,9 @@ local function run(row)
 end
 
 local function budget_of(row)
-    return row.ratio and ("<= %g x floor"):format(row.ratio)
-        or row.least_ratio and (">= %g x floor"):format(row.least_ratio)
+    local other = row.against or "floor"
+    return row.ratio and ("<= %g x %s"):format(row.ratio, other)
+        or row.least_ratio and (">= %g x %s"):format(row.least_ratio, other)
         or row.at_most and ("<= %g %s"):format(row.at_most, row.unit)
         or row.at_least and (">= %g %s"):format(row.at_least, row.unit)
         or "-"
@@ -354,9 +362,12 @@ local function print_row(row)
 end
 
 local function main()
-    local all_ran, some = true, false
+    local all_ran, some, fewest = true, false, ROUNDS
+    for _, row in ipairs(rows) do
+        fewest = math.min(fewest, row.rounds or ROUNDS)
+    end
     print(("%s, plans with %d workers, threads unless named, %d usable cores; medians of at least %d rounds"):format(
-        _VERSION, WORKERS, mf.cores(), ROUNDS))
+        _VERSION, WORKERS, mf.cores(), fewest))
     print(line:format("work", "ours", "budget", "floor", "ratio", "verdict"))
     for _, row in ipairs(rows) do
         if row.name:find(filter) then

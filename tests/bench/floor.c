@@ -30,6 +30,7 @@
 #define TASKS         20000
 #define TASK_THREADS  2
 #define INTEGERS      1000000
+#define DOUBLES       ((size_t)100000000)
 #define WORK_STEPS    50000000
 #define MAX_ROUNDS    15
 #define EXIT_AT_ONCE  "--exit"
@@ -366,6 +367,26 @@ static double memcpy_rate(void)
     return 1e-9 * (double)COPY_BYTES / taken;
 }
 
+/* How fast numbers come from memory, to one core that adds them up in chains that do not wait for each other. */
+static double read_rate(void)
+{
+    enum { CHAINS = 8 };
+    double *values = filled(DOUBLES * sizeof *values), sum[CHAINS] = {0};
+    double since = now(), taken;
+
+    for (size_t i = 0; i < DOUBLES; i += CHAINS) {
+        for (size_t k = 0; k < CHAINS; k++) {
+            sum[k] += values[i + k];
+        }
+    }
+    for (int k = 0; k < CHAINS; k++) {
+        sink = (uint64_t)sum[k];
+    }
+    taken = now() - since;
+    free(values);
+    return 8e-9 * (double)DOUBLES / taken;
+}
+
 static double sum_integer(void)
 {
     int64_t *values = filled(INTEGERS * sizeof *values), sum = 0;
@@ -425,6 +446,7 @@ static const struct measure measures[] = {
     {"fork_exec_wait", "us", fork_exec_wait, 9},
     {"queue_task", "ns", queue_task, 9},
     {"memcpy_rate", "GB/s", memcpy_rate, 9},
+    {"read_rate", "GB/s", read_rate, 3},
     {"sum_integer", "ns", sum_integer, 15},
     {"two_thread_speedup", "x", two_thread_speedup, 5},
 };

@@ -92,18 +92,25 @@ static void test_words_filled(void)
 
 static void test_side_streams(void)
 {
+    enum { WORDS = 10 };
     struct mf_rng_philox rng, other;
-    uint64_t a[2], b[2];
+    uint64_t seen[3 * WORDS];
     mf_rng_philox_set(&rng, 3, 4, 0);
-    mf_rng_philox_side(&rng, 5, 1, a);
-    mf_rng_philox_side(&rng, 5, 2, b);
-    CHECK(a[0] != b[0] && a[1] != b[1] && a[0] != a[1]);
-    mf_rng_philox_side(&rng, 6, 1, b);
-    CHECK(a[0] != b[0] && a[1] != b[1]);
     other = rng;
     mf_rng_philox_next(&other); /* a side stream belongs to its word, wherever the generator is */
-    mf_rng_philox_side(&other, 5, 1, b);
-    CHECK(a[0] == b[0] && a[1] == b[1]);
+    struct mf_rng_philox_side a = {.rng = &rng, .position = 5}, b = {.rng = &rng, .position = 6},
+                              c = {.rng = &other, .position = 5};
+    bool same = true, different = true;
+    for (int i = 0; i < WORDS; i++) {
+        seen[i] = mf_rng_philox_side_next(&a);
+        seen[WORDS + i] = mf_rng_philox_side_next(&b);
+        seen[2 * WORDS + i] = word(3, 4, (uint64_t)i);
+        same = same && mf_rng_philox_side_next(&c) == seen[i];
+    }
+    for (int i = 0; i < 3 * WORDS; i++)
+        for (int k = 0; k < i; k++)
+            different = different && seen[i] != seen[k];
+    CHECK(same && different);
 }
 
 static void test_units(void)
