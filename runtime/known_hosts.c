@@ -18,7 +18,8 @@
 #include "hash.h"
 #include "sys.h"
 
-#define LINE_BYTES   65536 /* a longer line is no key's */
+#define LINE_BYTES   65536     /* a longer line is no key's */
+#define FILE_BYTES   100000000 /* a longer file is none of hosts */
 #define NAME_BYTES   512
 #define DEFAULT_PORT 22
 #define TEXT_BYTES   512
@@ -50,6 +51,7 @@ struct reader {
     unsigned line;
     mf_known_warning *warning;
     void *arg;
+    size_t bytes; /* that were read */
     bool no_memory;
 };
 
@@ -207,18 +209,18 @@ static void read_line(struct reader *r, char *line)
 }
 
 /* Reads one line into text: its length without its end, or -1 at the end of the file. *whole: it fits and has no NUL. */
-static long get_line(FILE *f, char *text, bool *whole)
+static long get_line(struct reader *r, FILE *f, char *text, bool *whole)
 {
     size_t n = 0;
-    int c;
+    int c = EOF;
     *whole = true;
-    while ((c = getc_unlocked(f)) != EOF && c != '\n') {
+    while (r->bytes++ < FILE_BYTES && (c = getc_unlocked(f)) != EOF && c != '\n') {
         if (n < LINE_BYTES - 1 && c != '\0')
             text[n++] = (char)c;
         else
             *whole = false;
     }
-    if (c == EOF && n == 0)
+    if (r->bytes > FILE_BYTES || (c == EOF && n == 0))
         return -1;
     if (n > 0 && text[n - 1] == '\r')
         n--;
@@ -234,7 +236,7 @@ static void read_lines(struct reader *r, FILE *f)
         r->no_memory = true;
         return;
     }
-    while (!r->no_memory && get_line(f, text, &whole) >= 0) {
+    while (!r->no_memory && get_line(r, f, text, &whole) >= 0) {
         r->line++;
         if (whole)
             read_line(r, text);
@@ -283,8 +285,8 @@ static void read_file(struct reader *r)
         return;
     }
     read_lines(r, f);
-    if (ferror(f))
-        note_unread(r, errno);
+    if (ferror(f) || r->bytes > FILE_BYTES)
+        note_unread(r, ferror(f) ? errno : EFBIG);
     fclose(f);
 }
 

@@ -130,19 +130,19 @@ bool mf_launch_program_failed(struct mf_launch_ssh *l, const struct mf_stream_re
         {"Connection reset by", MF_LAUNCH_KEX, true},
         {"Connection closed by", MF_LAUNCH_KEX, true},
         {"Unable to negotiate", MF_LAUNCH_KEX, false},
+        {"ssh: ", MF_LAUNCH_CONNECT, false},
     };
     char text[MF_REMOTE_LINE * MF_REMOTE_LINES];
     if (exit->how != MF_REMOTE_EXITED || exit->code != 255)
         return false;
     mf_remote_last(remote, text, sizeof text);
-    l->step = MF_LAUNCH_CONNECT;
     for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
         if (strstr(text, signs[i].words)) {
             l->step = signs[i].step;
             l->again = signs[i].again;
-            break;
+            return true;
         }
-    return true;
+    return false; /* so it ends for a command that a signal has killed, too */
 }
 
 enum mf_err mf_launch_by_program(struct mf_launch_ssh *l)

@@ -207,12 +207,24 @@ static void prefer_types(struct mf_ssh *s, const char *const types[], size_t n)
     libssh2_session_method_pref(s->session, LIBSSH2_METHOD_HOSTKEY, text);
 }
 
+/* What OpenSSH's server says in place of its banner when it wants to be asked later. */
+static bool says_later(const struct mf_ssh *s)
+{
+    static const char *const texts[] = {"Exceeded MaxStartups", "Not allowed at this time"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (s->nfirst >= strlen(texts[i]) && memcmp(s->first, texts[i], strlen(texts[i])) == 0)
+            return true;
+    return false;
+}
+
 /* Words for a handshake that failed before or after the server's banner. */
 static enum mf_err handshake_failed(struct mf_ssh *s, enum mf_err e, int rc, bool *early, struct mf_fault *fault)
 {
     char shown[MF_SSH_FIRST * 4 + 8];
     bool spoke = s->nfirst > 0, ssh = s->nfirst >= 4 && memcmp(s->first, "SSH-", 4) == 0;
-    *early = !spoke;
+    *early = !spoke || says_later(s);
+    if (says_later(s) && e == MF_OK)
+        return mf_fault_set(fault, MF_ELOST, "the server takes no more log-ins at the moment");
     if (spoke && !ssh && e != MF_EINTR) {
         mf_err_show(shown, sizeof shown, s->first, s->nfirst);
         return mf_fault_set(fault, MF_EINVAL, "this is no SSH server; it says \"%s\"", shown);

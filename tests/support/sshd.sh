@@ -8,7 +8,7 @@
 # Into FOLDER, shared by all servers: id_ed25519 id_ecdsa id_locked (its passphrase is "secret") and, if asked for, id_rsa, the
 # users' keys, all of which every server accepts; known_hosts, which a server that has come up adds its keys to;
 # config, which names both. Into FOLDER/NAME: port, pid, log, home, and ready when it can be used, or failed.
-# A DIRECTIVE is a line of sshd_config; those given come first and so win. "HostKeys rsa" (not one of OpenSSH's) gives the
+# A DIRECTIVE is a line of sshd_config, in place of what it is set to below. "HostKeys rsa" (not one of OpenSSH's) gives the
 # server host keys of these types only. "Netns NAME ADDRESS" puts it into a network namespace.
 set -u
 
@@ -68,12 +68,7 @@ for type in $types; do
 done
 if [ "$(id -u)" = 0 ]; then mkdir -p /run/sshd; fi # sshd refuses to start without it
 
-# The first value of a directive wins.
-write_config() {
-    [ ! -e "$own/directives" ] || grep -v '^Match' "$own/directives"
-    for type in $types; do
-        echo "HostKey $own/host_$type"
-    done
+defaults() {
     cat <<END
 Port $port
 ListenAddress $address
@@ -92,6 +87,18 @@ MaxSessions 10
 LogLevel VERBOSE
 SetEnv HOME=$own/home XDG_CACHE_HOME=$own/home/.cache
 END
+}
+
+# For some directives the first value counts, for others the last, so each is written once. A Match block comes last.
+write_config() {
+    for type in $types; do
+        echo "HostKey $own/host_$type"
+    done
+    touch "$own/directives"
+    defaults | while read -r keyword values; do
+        grep -qi "^$keyword " "$own/directives" || echo "$keyword $values"
+    done
+    cat "$own/directives"
 }
 
 # Starts it on a port that seems to be free; fails when it was not.

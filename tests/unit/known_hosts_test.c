@@ -216,6 +216,10 @@ static void test_files(void)
     CHECK(mf_known_hosts_check(k, "alpha", 22, key.bytes, key.n, &place) == MF_KNOWN_SAME);
     CHECK(strcmp(place.path, other) == 0 && place.line == 2);
     mf_known_hosts_free(k);
+    const char *const endless[] = {"/dev/zero"};
+    k = mf_known_hosts_read(endless, 1, on_warning, NULL, NULL);
+    CHECK(strstr(mf_known_hosts_unread(k), "too large"));
+    mf_known_hosts_free(k);
     k = mf_known_hosts_read(NULL, 0, NULL, NULL, NULL);
     CHECK(k && mf_known_hosts_check(k, "alpha", 22, key.bytes, key.n, &place) == MF_KNOWN_NOT);
     mf_known_hosts_free(k);

@@ -297,6 +297,7 @@ static void test_strange_servers(void)
 {
     handshake_with("", MF_ELOST, true, "closed");
     handshake_with("HTTP/1.1 400 \"Bad\"\r\n\x1b[1m", MF_EINVAL, false, "it says \"HTTP/1.1 400 \\x22Bad");
+    handshake_with("Exceeded MaxStartups\r\n", MF_ELOST, true, "no more log-ins");
     handshake_with("SSH-2.0-strange\r\n", MF_ELOST, false, "closed");
     handshake_with("SSH-1.5-old\r\n", MF_ELOST, false, "");
 }
