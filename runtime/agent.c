@@ -215,6 +215,7 @@ static void serve(struct agent *a)
             return;
         } else if (rested) {
             mf_loop_turn(loop, MF_SYS_NEVER, SPIN_NS);
+            rested = false; /* what came may be word of a block that is gone */
         } else if (mf_loop_turn(loop, mf_sys_now() + REST_NS, SPIN_NS) == MF_ETIMEDOUT) {
             rest(a);
             rested = true;

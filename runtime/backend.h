@@ -59,7 +59,8 @@ struct mf_backend {
     /* A host's agent has ended; text says how. NULL where there are no hosts. */
     void (*departed)(struct mf_pool *pool, struct mf_host *host, const char *text);
 
-    /* Blocks may have been let go of: tells those who have them too. NULL where nobody else has any. */
+    /* Blocks may have been let go of: tells workers that have nothing to do, and agents that have them too. NULL where
+     * that is nobody's business. */
     void (*tidy)(struct mf_pool *pool);
 
     /* Asks the worker to stop its task soon; its result is not wanted any more. May not block. */

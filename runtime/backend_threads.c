@@ -292,10 +292,21 @@ static void threads_abandon(struct mf_worker *w)
         mf_sched_lose_all(pool, fault.text);
 }
 
-static void threads_leave(struct mf_pool *pool)
+static void wake_all(struct mf_pool *pool)
 {
     while (!mf_list_empty(&pool->sleepers))
         wake(MF_LIST_ENTRY(pool->sleepers.next, struct mf_worker, link));
+}
+
+static void threads_leave(struct mf_pool *pool)
+{
+    wake_all(pool);
+}
+
+/* Who sleeps looks whether there is something to let go of, and sleeps again. */
+static void threads_tidy(struct mf_pool *pool)
+{
+    wake_all(pool);
 }
 
 static void threads_join(struct mf_worker *w)
@@ -308,6 +319,7 @@ const struct mf_backend mf_backend_threads = {
     .asynchronous = true,
     .feed = threads_feed,
     .overdue = threads_overdue,
+    .tidy = threads_tidy,
     .interrupt = threads_interrupt,
     .abandon = threads_abandon,
     .leave = threads_leave,

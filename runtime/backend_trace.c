@@ -113,6 +113,7 @@ static const struct mf_backend twins[] = {
     {
         .name = "threads",
         .asynchronous = true,
+        .tidy = trace_tidy,
         .feed = trace_feed,
         .overdue = trace_overdue,
         .interrupt = trace_interrupt,

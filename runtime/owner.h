@@ -50,6 +50,7 @@ struct mf_owner {
     struct mf_loop *loop;     /* of the links to agents; NULL while there are none */
     bool turns;               /* the owner's own thread turns the loop */
     atomic_bool untidy;       /* something was let go of by a finalizer, or a worker has left */
+    atomic_bool let_go;       /* and it may be a block that others have too */
     bool closing;
     uint64_t next_id;
     uint64_t (*on_alarm)(struct mf_owner *owner); /* acts on what is due, returns the next moment; under the lock */

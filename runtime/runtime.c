@@ -136,6 +136,7 @@ static void drop_forgotten(struct mf_pool *pool)
 static void tidy(struct mf_owner *owner)
 {
     size_t n = 0;
+    bool let_go = atomic_exchange(&owner->let_go, false);
     for (struct mf_list *l = owner->pools.next; l != &owner->pools; l = l->next)
         n++;
     for (; n > 0 && !mf_list_empty(&owner->pools); n--) {
@@ -150,7 +151,7 @@ static void tidy(struct mf_owner *owner)
             pool->backend->leave(pool);
             mf_pool_unref(pool);
         }
-        if (pool->backend->tidy)
+        if (let_go && pool->backend->tidy)
             pool->backend->tidy(pool);
         mf_pool_join_leavers(pool);
         mf_pool_unref(pool);

@@ -21,6 +21,8 @@
  *                         takes it, or that function. Takes an object number when its tag is read
  *   ARRAY ...             numbers, or where they are in what the message holds; see array_tags.h. Takes an object
  *                         number
+ *   SHARE place           a share (lib_share.h): the place of its block in what the message holds. Takes an object
+ *                         number
  *   ENV number            an environment of functions: 0 is the state's own, the others are met in any order
  *   GLOBAL env name value a name (length and bytes) and its value in an environment; follows a top-level value
  *   STD env name          the same where the receiver has the value itself
@@ -65,6 +67,8 @@ struct mf_encode_options { /* all zero: the defaults; the indices must stay vali
     uint64_t live_number;  /* the list's number */
     bool holds;            /* large arrays are not copied: the message refers to their memory, which out->holds keeps,
                               and the caller passes that on with the bytes (mf_session_blob does) */
+    bool parts;            /* with holds: arrays are parts of one that goes to all, however small they are */
+    bool freeze;           /* arrays become read-only for who reads the message */
 };
 
 /* Starts a message at the end of out, which the caller owns and keeps alive. Nested use (a __save that encodes

@@ -28,6 +28,7 @@ enum mf_tag {
     MF_TAG_STD,
     MF_TAG_LIVE,
     MF_TAG_ARRAY,
+    MF_TAG_SHARE,
     MF_TAG_COUNT,
     MF_TAG_SMALL = 0x80 /* and up: the integers 0..127 */
 };

@@ -227,6 +227,9 @@ static bool read_value(lua_State *L, struct mf_decoder *d)
     case MF_TAG_ARRAY:
         mf_decoder_array(L, d);
         return true;
+    case MF_TAG_SHARE:
+        mf_decoder_share(L, d);
+        return true;
     case MF_TAG_ENV:
         mf_decoder_env(L, d, mf_decoder_varint(L, d));
         return true;

@@ -6,6 +6,7 @@
 
 #include "array_tags.h"
 #include "lib_array_box.h"
+#include "lib_share.h"
 
 /* An array as the message describes it. */
 struct head {
@@ -88,12 +89,18 @@ static void read_layout(lua_State *L, struct mf_decoder *d, const struct mf_bloc
         mf_decoder_malformed(L, d, "an array that does not lie in its memory");
 }
 
-static void read_held(lua_State *L, struct mf_decoder *d, const struct head *h, struct mf_array *a)
+/* A block by its place in what the message holds. */
+static struct mf_block *read_block(lua_State *L, struct mf_decoder *d)
 {
     uint64_t n = mf_decoder_varint(L, d);
     if (!d->holds || n >= d->holds->n)
-        mf_decoder_malformed(L, d, "an array in memory that the message does not hold");
-    struct mf_block *block = d->holds->items[n].block;
+        mf_decoder_malformed(L, d, "memory that the message does not hold");
+    return d->holds->items[n].block;
+}
+
+static void read_held(lua_State *L, struct mf_decoder *d, const struct head *h, struct mf_array *a)
+{
+    struct mf_block *block = read_block(L, d);
     struct mf_array layout = {0};
     read_layout(L, d, block, h, &layout);
     enum mf_guard guard = h->flags & MF_ARRAY_READ_ONLY ? MF_GUARD_SHARED : MF_GUARD_NONE;
@@ -113,5 +120,11 @@ void mf_decoder_array(lua_State *L, struct mf_decoder *d)
         read_held(L, d, &h, a);
     else
         read_numbers(L, d, &h, a);
+    mf_decoder_keep(L, d);
+}
+
+void mf_decoder_share(lua_State *L, struct mf_decoder *d)
+{
+    mf_lib_share_push(L, read_block(L, d));
     mf_decoder_keep(L, d);
 }

@@ -100,6 +100,7 @@ void mf_decoder_keep(lua_State *L, struct mf_decoder *d); /* gives the value on 
 
 /* decode_array.c */
 void mf_decoder_array(lua_State *L, struct mf_decoder *d); /* reads what follows ARRAY, pushes the array */
+void mf_decoder_share(lua_State *L, struct mf_decoder *d); /* the same for SHARE */
 
 /* decode_names.c */
 void mf_decoder_env(lua_State *L, struct mf_decoder *d, uint64_t n); /* pushes environment n */

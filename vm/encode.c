@@ -228,7 +228,7 @@ static bool put_userdata(lua_State *L, struct mf_encoder *e)
     if (put_ref(L, e, &slot) || put_named(L, e))
         return false;
     e->flags &= ~(unsigned)MF_CODEC_CLOSED;
-    if (mf_encoder_array(L, e))
+    if (mf_encoder_array(L, e) || mf_encoder_share(L, e))
         return false;
     if (inherits(L) && mf_encoder_live_other(L, e))
         return false;

@@ -6,6 +6,7 @@
 #include "../runtime/block.h"
 #include "array_tags.h"
 #include "lib_array_box.h"
+#include "lib_share.h"
 
 #define WORTH ((size_t)64 << 10) /* bytes of an array that are not copied */
 #define SHARE 8                  /* a part of its block that an array must be, so that the block goes along */
@@ -18,13 +19,15 @@ static bool is_held(const struct mf_encoder *e, const struct mf_array *a)
         return true;
     if ((!e->holds && !e->opt_live) || bytes == 0)
         return false;
-    return a->store->guard == MF_GUARD_SHARED || (bytes >= WORTH && bytes >= a->store->block->bytes / SHARE);
+    size_t whole = a->store->block->bytes;
+    return a->store->guard == MF_GUARD_SHARED || (e->parts && whole >= WORTH) ||
+           (bytes >= WORTH && bytes >= whole / SHARE);
 }
 
 static void put_head(lua_State *L, struct mf_encoder *e, const struct mf_array *a, bool held)
 {
-    unsigned flags =
-        (unsigned)a->dtype | (held ? MF_ARRAY_HELD : 0) | (a->store->guard == MF_GUARD_SHARED ? MF_ARRAY_READ_ONLY : 0);
+    unsigned flags = (unsigned)a->dtype | (held ? MF_ARRAY_HELD : 0) |
+                     (e->freeze || a->store->guard == MF_GUARD_SHARED ? MF_ARRAY_READ_ONLY : 0);
     mf_encoder_byte(L, e, MF_TAG_ARRAY);
     mf_encoder_byte(L, e, flags);
     mf_encoder_byte(L, e, (unsigned)a->ndim);
@@ -32,11 +35,17 @@ static void put_head(lua_State *L, struct mf_encoder *e, const struct mf_array *
         mf_encoder_varint(L, e, a->shape[i]);
 }
 
+/* Holds the block, and writes its place in the list. */
+static void put_block(lua_State *L, struct mf_encoder *e, struct mf_block *block)
+{
+    if (!mf_holds_add(e->out, block))
+        luaL_error(L, "not enough memory to encode the value");
+    mf_encoder_varint(L, e, e->out->holds->n - 1 - e->holds_before);
+}
+
 static void put_held(lua_State *L, struct mf_encoder *e, const struct mf_array *a)
 {
-    if (!mf_holds_add(e->out, a->store->block))
-        luaL_error(L, "not enough memory to encode the array");
-    mf_encoder_varint(L, e, e->out->holds->n - 1 - e->holds_before);
+    put_block(L, e, a->store->block);
     mf_encoder_varint(L, e, a->offset - a->store->skip);
     for (int i = 0; i < a->ndim; i++) {
         int64_t stride = a->stride[i];
@@ -67,6 +76,21 @@ bool mf_encoder_array(lua_State *L, struct mf_encoder *e)
         put_held(L, e, a);
     else if (a->count > 0)
         put_numbers(L, e, a);
+    lua_pop(L, 1);
+    return true;
+}
+
+bool mf_encoder_share(lua_State *L, struct mf_encoder *e)
+{
+    struct mf_block *block = mf_lib_share_test(L, -1);
+    if (!block)
+        return false;
+    if (e->opt_live)
+        return mf_encoder_live_other(L, e);
+    if (!e->holds)
+        mf_encoder_refuse(L, e, "a share", ": it goes to tasks, and back from them, only");
+    mf_encoder_byte(L, e, MF_TAG_SHARE);
+    put_block(L, e, block);
     lua_pop(L, 1);
     return true;
 }

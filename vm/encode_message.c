@@ -131,6 +131,8 @@ static void set_options(lua_State *L, struct mf_encoder *e, const struct mf_enco
     e->globals2 = o->env ? lua_topointer(L, absolute(o->env, e->self)) : e->globals;
     e->no_scan = o->no_scan;
     e->holds = o->holds;
+    e->parts = o->parts;
+    e->freeze = o->freeze;
     e->limit = o->globals_max ? o->globals_max : MF_CODEC_GLOBALS_MAX;
 }
 

@@ -69,9 +69,9 @@ struct mf_encoder {
     uint64_t live_number;
     size_t live_bytes; /* of the present global: what its live values would have taken */
     bool no_scan;
-    bool holds;          /* the message may refer to memory */
-    size_t holds_before; /* what out held before the message */
-    lua_Integer anchors; /* values held until the end of the message */
+    bool holds, parts, freeze; /* as in the options */
+    size_t holds_before;       /* what out held before the message */
+    lua_Integer anchors;       /* values held until the end of the message */
 
     lua_Integer queue_head, queue_tail; /* globals found and not yet written */
     struct mf_ptrmap *seen;             /* for each environment, the names that were looked up */
@@ -133,6 +133,7 @@ bool mf_encoder_live_string(lua_State *L, struct mf_encoder *e);
 bool mf_encoder_live_other(lua_State *L, struct mf_encoder *e);
 /* encode_array.c: writes the value on the top and pops it, if it is an array; else false */
 bool mf_encoder_array(lua_State *L, struct mf_encoder *e);
+bool mf_encoder_share(lua_State *L, struct mf_encoder *e); /* the same for a share */
 
 /* encode_message.c */
 void mf_encoder_anchor(lua_State *L, struct mf_encoder *e, int idx);    /* holds the value until the message ends */

@@ -4,6 +4,7 @@
 #include "lib_array.h"
 
 #include "lib_array_box.h"
+#include "lib_share.h"
 #include "session.h"
 
 #define EFFORT     4 /* bytes of arrays whose making takes as long as collecting one byte of Lua's */
@@ -122,9 +123,8 @@ static int array_gc(lua_State *L)
     struct mf_array *a = luaL_checkudata(L, 1, "moonfleet.array");
     bool known = a->store && a->store->refs == 1 && atomic_load(&a->store->block->mark);
     mf_array_release(mf_lib_array_heap(L), a);
-    struct mf_session *s = known ? mf_session_peek(L) : NULL;
-    if (s && s->owner)
-        atomic_store(&s->owner->untidy, true);
+    if (known)
+        mf_session_let_go(L);
     return 0;
 }
 
@@ -316,5 +316,6 @@ int mf_lib_array_core(lua_State *L)
     mf_lib_array_shape(L);
     mf_lib_array_reduce(L);
     mf_lib_array_npy(L);
+    mf_lib_share(L);
     return 1;
 }

@@ -5,6 +5,7 @@
 
 #include "instance.h"
 #include "lib.h"
+#include "lib_array_box.h"
 #include "live.h"
 #include "prepared.h"
 #include "run.h"
@@ -129,14 +130,28 @@ static void read_options(lua_State *L, int idx, struct chunk *c)
 
 static void read_kind(lua_State *L, int idx, struct chunk *c)
 {
-    static const char *const kinds[] = {"list", "range", "star", "pairs", NULL};
-    static const lua_Integer flags[] = {0, MF_RUN_RANGE, MF_RUN_STAR, MF_RUN_PAIRS};
+    static const char *const kinds[] = {"list", "range", "star", "pairs", "array", NULL};
+    static const lua_Integer flags[] = {0, MF_RUN_RANGE, MF_RUN_STAR, MF_RUN_PAIRS, MF_RUN_ARRAY};
     int kind = luaL_checkoption(L, idx, NULL, kinds);
     c->flags |= flags[kind];
-    if (kind != 1)
+    if (kind == 4)
+        mf_lib_array_check(L, idx + 3);
+    else if (kind != 1)
         luaL_checktype(L, idx + 3, LUA_TTABLE);
     if (kind == 3)
         luaL_checktype(L, idx + 4, LUA_TTABLE);
+}
+
+/* The rows of the array at idx that the chunk has. */
+static void encode_rows(lua_State *L, struct mf_encoder *e, const struct chunk *c, int idx)
+{
+    const struct mf_array *a = mf_lib_array_check(L, idx);
+    if ((lua_Unsigned)c->last > a->shape[0])
+        luaL_error(L, "the array has no row %I", c->last);
+    struct mf_array *rows = mf_lib_array_view(L, a);
+    mf_array_slice(rows, 0, (size_t)c->first - 1, (size_t)(c->last - c->first) + 1, 1);
+    mf_encode_value(L, e, -1, "rows from", c->first);
+    lua_pop(L, 1);
 }
 
 /* a and b: the stack indices of the last two arguments. */
@@ -154,6 +169,10 @@ static void encode_elements(lua_State *L, struct mf_encoder *e, const struct chu
             mf_lib_encode_integer(L, e, c->code->list2);
         return;
     }
+    if (c->flags & MF_RUN_ARRAY) {
+        encode_rows(L, e, c, a);
+        return;
+    }
     for (lua_Integer i = c->first; i <= c->last; i++) {
         lua_rawgeti(L, a, i - c->offset);
         mf_encode_value(L, e, -1, "element", i);
@@ -168,7 +187,7 @@ static void encode_elements(lua_State *L, struct mf_encoder *e, const struct chu
 
 static void encode_chunk(lua_State *L, struct mf_buf *out, const struct chunk *c, int a, int b)
 {
-    struct mf_encode_options encode = {.holds = true};
+    struct mf_encode_options encode = {.holds = true, .parts = true};
     struct mf_encoder *e = mf_encode_begin(L, out, &encode);
     mf_lib_encode_integer(L, e, c->mode);
     mf_lib_encode_integer(L, e, c->flags);

@@ -15,6 +15,7 @@
 #include "instance.h"
 #include "interrupt.h"
 #include "lib_array_box.h"
+#include "lib_share.h"
 #include "live.h"
 #include "moonfleet.h"
 #include "session.h"
@@ -151,6 +152,10 @@ static int push_element(lua_State *L, struct run *r, const struct range *range)
 {
     if (r->flags & MF_RUN_RANGE) {
         push_range(L, range, r->element);
+        return 1;
+    }
+    if (r->flags & MF_RUN_ARRAY) {
+        mf_lib_array_push_row(L, lua_touserdata(L, LIST), (size_t)(r->element - r->first));
         return 1;
     }
     push_listed(L, r, LIST);
@@ -334,6 +339,16 @@ static void read_lists(lua_State *L, struct run *r)
     }
 }
 
+/* The rows of this chunk, in the place of a list. */
+static void read_rows(lua_State *L, struct run *r)
+{
+    mf_decode_value(L, r->in);
+    const struct mf_array *rows = mf_lib_array_test(L, -1);
+    if (!rows || r->count < 0 || (lua_Unsigned)r->count != rows->shape[0])
+        luaL_error(L, "malformed message: not the rows of a chunk");
+    lua_replace(L, LIST);
+}
+
 static void run_chunk(lua_State *L, struct run *r)
 {
     struct range range = {0};
@@ -344,6 +359,8 @@ static void run_chunk(lua_State *L, struct run *r)
         read_range(L, r, &range);
     if (r->flags & MF_RUN_LIVE)
         read_lists(L, r);
+    if (r->flags & MF_RUN_ARRAY)
+        read_rows(L, r);
     if (r->mode == MF_RUN_FOLD || r->mode == MF_RUN_MAPFOLD)
         run_fold(L, r, &range);
     else
@@ -502,6 +519,7 @@ static void idle(void *worker)
 {
     struct mf_instance *w = worker;
     mf_prepared_trim(w->L, &w->prepared);
+    mf_lib_share_trim(w->L);
     mf_lib_array_idle(w->L);
 }
 

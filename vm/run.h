@@ -5,8 +5,9 @@
  *                                       where a dependency goes). No arguments at all: no message.
  *                                chunk: the mode, the flags, first position, count, and then
  *                                       for a range: start and step; for live elements: the number of the list
- *                                       that holds their lists (live.h), and the place of each there; else one
- *                                       value (or two) for each element
+ *                                       that holds their lists (live.h), and the place of each there; for the
+ *                                       rows of an array: the array of just these; else one value (or two) for
+ *                                       each element
  *   result, a codec message      call: the values. chunk: one value for each element; with MF_RUN_COLLECT a boolean
  *                                      before each, false in front of an error and its traceback; fold: one value; each: nothing.
  *                                error: the error value, the traceback or nil, the element's position or nil */
@@ -29,6 +30,7 @@ enum mf_run_flag {
     MF_RUN_STAR = 2,    /* an element is a table of arguments */
     MF_RUN_PAIRS = 4,   /* an element is two arguments */
     MF_RUN_COLLECT = 8, /* an element's error is a result */
+    MF_RUN_ARRAY = 32,  /* the elements are the rows of an array, which is the one value that follows */
     MF_RUN_LIVE = 16,   /* the elements are in tables that the worker, a fork, has inherited */
 };
 

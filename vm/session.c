@@ -127,6 +127,15 @@ struct mf_blob *mf_session_blob(struct mf_buf *b, size_t start)
     return blob;
 }
 
+void mf_session_let_go(lua_State *L)
+{
+    struct mf_session *s = mf_session_peek(L);
+    if (!s || !s->owner)
+        return;
+    atomic_store(&s->owner->let_go, true);
+    atomic_store(&s->owner->untidy, true);
+}
+
 /* FNV-1a, over all bytes: functions that differ may differ in any of them. */
 static size_t hash(const unsigned char *bytes, size_t n)
 {

@@ -33,6 +33,9 @@ struct mf_session *mf_session_peek(lua_State *L);
 uint64_t mf_session_streams(struct mf_session *s, uint64_t n);
 void mf_session_seed(struct mf_session *s, uint64_t seed);
 
+/* For finalizers: something was let go of that others may have too; they are told at the next chance. */
+void mf_session_let_go(lua_State *L);
+
 /* A blob of what b has (and holds) from start on, which is cut off; NULL when memory is out. Does not raise. */
 struct mf_blob *mf_session_blob(struct mf_buf *b, size_t start);
 

@@ -26,6 +26,7 @@ local homes = {
     map_async = { "async" },
     range = { "range", "new" },
     array = { "array", false },
+    share = { "share" },
     cluster = { "cluster" },
     export = { "cluster" },
     everywhere = { "cluster" },

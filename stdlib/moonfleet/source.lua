@@ -11,7 +11,7 @@ local M = {}
 local PATIENCE = 0.005 -- seconds for which a chunk waits for a slow iterator to fill it
 
 ---@class moonfleet.Source
----@field kind "list"|"range"|"star"|"pairs"
+---@field kind "list"|"range"|"star"|"pairs"|"array"
 ---@field n integer? the number of elements; nil while an iterator has not ended
 ---@field position integer elements handed out so far
 ---@field a any
@@ -59,18 +59,20 @@ end
 
 ---The source of any input that a map takes.
 ---@param where string
----@param xs any a list (with `n`, if it has holes), a range or an iterator
+---@param xs any a list (with `n`, if it has holes), a range, an array (its elements or rows) or an iterator
 ---@param kind "list"|"star"
 ---@return moonfleet.Source
 function M.of(where, xs, kind)
     local meta = getmetatable(xs)
     if meta == range.metatable and kind == "list" then
         return new({ kind = "range", n = xs.n, a = xs.start, b = xs.step, xs = xs })
+    elseif type(xs) == "userdata" and kind == "list" and type(meta) == "table" and meta.__name == "moonfleet.array" then
+        return new({ kind = "array", n = #xs, a = xs, xs = xs })
     elseif type(xs) == "function" or type(xs) ~= "string" and type(meta) == "table" and meta.__call then
         return new({ kind = kind, where = where, read = xs })
     elseif type(xs) ~= "table" then
         local shown = options.describe(xs)
-        options.raise(("%s: the input must be a list, a range or an iterator function, not %s"):format(where, shown))
+        options.raise(("%s: the input must be a list, a range, an array or an iterator function, not %s"):format(where, shown))
     end
     local list, n = plain(where, xs)
     if kind == "star" then
