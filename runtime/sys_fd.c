@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 #ifdef __linux__
+#include <linux/futex.h>
+#include <limits.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -146,6 +148,34 @@ void mf_sys_tcp_tune(int fd, int seconds)
     (void)seconds;
 #endif
 }
+
+/* --- Sleeping on a word ----------------------------------------------------------------------------------------- */
+
+#if defined(__linux__) && defined(SYS_futex)
+void mf_sys_word_wait(atomic_uint *word, unsigned value, uint64_t deadline)
+{
+    uint64_t now = mf_sys_now(), left = deadline > now ? deadline - now : 0;
+    struct timespec span = {(time_t)(left / NS), (long)(left % NS)};
+    syscall(SYS_futex, word, FUTEX_WAIT, value, deadline == MF_SYS_NEVER ? NULL : &span, NULL, 0);
+}
+
+void mf_sys_word_wake(atomic_uint *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+#else
+void mf_sys_word_wait(atomic_uint *word, unsigned value, uint64_t deadline)
+{
+    struct timespec span = {0, NS_PER_MS};
+    if (atomic_load(word) == value && mf_sys_now() < deadline)
+        nanosleep(&span, NULL);
+}
+
+void mf_sys_word_wake(atomic_uint *word)
+{
+    (void)word; /* who waits looks every millisecond */
+}
+#endif
 
 /* --- Memory behind a descriptor --------------------------------------------------------------------------------- */
 

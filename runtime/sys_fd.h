@@ -5,6 +5,7 @@
 #define MF_SYS_FD_H
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,6 +37,11 @@ void mf_sys_event_close(int ends[2]);
 /* For a connected TCP socket: small writes leave at once, and a peer that has gone silent is noticed within about so many
  * seconds, whether anything is on its way to it or not (as far as the system can). */
 void mf_sys_tcp_tune(int fd, int seconds);
+
+/* Sleeps while the word has that value, until it is woken, a signal handler ran, the deadline passed (as of mf_sys_now) or
+ * for no reason at all. The word may be in memory that several processes share. */
+void mf_sys_word_wait(atomic_uint *word, unsigned value, uint64_t deadline);
+void mf_sys_word_wake(atomic_uint *word); /* all who sleep on it */
 
 /* Anonymous memory behind a descriptor; -1 with ENOSYS where there is none. Its size can be sealed. */
 int mf_sys_memfd(const char *name);

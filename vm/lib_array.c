@@ -316,6 +316,7 @@ int mf_lib_array_core(lua_State *L)
     mf_lib_array_shape(L);
     mf_lib_array_reduce(L);
     mf_lib_array_npy(L);
+    mf_lib_array_shared(L);
     mf_lib_share(L);
     return 1;
 }

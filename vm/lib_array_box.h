@@ -17,6 +17,7 @@ void mf_lib_array_ops(lua_State *L);
 void mf_lib_array_shape(lua_State *L);
 void mf_lib_array_reduce(lua_State *L);
 void mf_lib_array_npy(lua_State *L);
+void mf_lib_array_shared(lua_State *L);
 
 /* The memory of this state's arrays. */
 struct mf_heap *mf_lib_array_heap(lua_State *L);
@@ -44,6 +45,12 @@ void mf_lib_array_push_row(lua_State *L, const struct mf_array *a, size_t i);
 
 /* The optional dtype name at idx. */
 enum mf_dtype mf_lib_array_dtype(lua_State *L, int idx, enum mf_dtype standard);
+
+/* Takes an optional dtype off the end of the arguments: *last is the last one before it. */
+enum mf_dtype mf_lib_array_pop_dtype(lua_State *L, int *last);
+
+/* The distance of the element whose indices (from 1, or backwards from -1), one for each axis, are the arguments first .. last. */
+ptrdiff_t mf_lib_array_place(lua_State *L, const struct mf_array *a, int first, int last);
 
 /* A shape: the integers from first to last, or the table of integers at first. Returns its dimensions. */
 int mf_lib_array_read_shape(lua_State *L, int first, int last, size_t *shape);

@@ -118,8 +118,7 @@ static int array_newindex(lua_State *L)
 
 /* --- By several indices ------------------------------------------------------------------------------------------ */
 
-/* The distance of the element whose indices (from 1, or backwards from -1) are the arguments from first on. */
-static ptrdiff_t read_place(lua_State *L, const struct mf_array *a, int first, int last)
+ptrdiff_t mf_lib_array_place(lua_State *L, const struct mf_array *a, int first, int last)
 {
     ptrdiff_t at = 0;
     if (last - first + 1 != a->ndim)
@@ -138,7 +137,7 @@ static ptrdiff_t read_place(lua_State *L, const struct mf_array *a, int first, i
 static int array_get(lua_State *L)
 {
     const struct mf_array *a = mf_lib_array_check(L, 1);
-    struct mf_value v = mf_array_at(a, read_place(L, a, 2, lua_gettop(L)));
+    struct mf_value v = mf_array_at(a, mf_lib_array_place(L, a, 2, lua_gettop(L)));
     mf_lib_array_push_value(L, &v);
     return 1;
 }
@@ -148,7 +147,7 @@ static int array_set(lua_State *L)
     struct mf_array *a = mf_lib_array_check(L, 1);
     int value = lua_gettop(L);
     luaL_argcheck(L, value > 1, 2, "no indices");
-    put(L, a, read_place(L, a, 2, value - 1), value);
+    put(L, a, mf_lib_array_place(L, a, 2, value - 1), value);
     lua_settop(L, 1);
     return 1;
 }

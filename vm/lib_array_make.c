@@ -20,8 +20,7 @@ static void *own(lua_State *L, struct mf_array *a)
     return mf_array_own(mf_lib_array_heap(L), a, &fault);
 }
 
-/* Takes a dtype off the end of the arguments: how many are left in *last. */
-static enum mf_dtype pop_dtype(lua_State *L, int *last)
+enum mf_dtype mf_lib_array_pop_dtype(lua_State *L, int *last)
 {
     *last = lua_gettop(L);
     while (*last > 1 && lua_isnil(L, *last))
@@ -40,7 +39,7 @@ static int core_zeros(lua_State *L)
 {
     int last;
     size_t shape[MF_ARRAY_DIMS];
-    enum mf_dtype dtype = pop_dtype(L, &last);
+    enum mf_dtype dtype = mf_lib_array_pop_dtype(L, &last);
     int ndim = mf_lib_array_read_shape(L, 1, last, shape);
     push_new(L, dtype, ndim, shape, true);
     return 1;
@@ -59,7 +58,7 @@ static int core_ones(lua_State *L)
 {
     int last;
     size_t shape[MF_ARRAY_DIMS];
-    enum mf_dtype dtype = pop_dtype(L, &last);
+    enum mf_dtype dtype = mf_lib_array_pop_dtype(L, &last);
     int ndim = mf_lib_array_read_shape(L, 1, last, shape);
     return push_full(L, dtype, ndim, shape, &(struct mf_value){.integer = true, .whole = 1});
 }

@@ -149,11 +149,13 @@ static int core_share_value(lua_State *L)
     return 1;
 }
 
-/* A view of the array at 1 whose store is its own, and read-only. */
+/* share_array(array, processes): a view of it whose store is its own, and read-only. processes: it will go to processes of this
+ * machine, which takes a copy into memory that they can map; in its place, so that there is no second one. */
 static int core_share_array(lua_State *L)
 {
     struct mf_fault fault;
     const struct mf_array *a = mf_lib_array_check(L, 1);
+    lua_settop(L, 2);
     struct mf_array *out = mf_lib_array_box(L);
     if (a->store->block->kind == MF_BLOCK_SHARED)
         return luaL_error(L, "memory that tasks write to (mf.array.shared) is shared already");
@@ -162,10 +164,13 @@ static int core_share_array(lua_State *L)
     if (!whole) {
         mf_lib_array_try(L, mf_array_convert(mf_lib_array_heap(L), a, a->dtype, out, &fault), &fault);
         out->store->guard = MF_GUARD_SHARED;
-        return 1;
-    }
-    if (mf_array_wrap(out, a->store->block, 0, a->dtype, a->ndim, a->shape, MF_GUARD_SHARED) != MF_OK)
+    } else if (mf_array_wrap(out, a->store->block, 0, a->dtype, a->ndim, a->shape, MF_GUARD_SHARED) != MF_OK) {
         return luaL_error(L, "not enough memory to share the array");
+    }
+    off_t offset;
+    if (lua_toboolean(L, 2))
+        mf_block_export(out->store->block, &offset);
+    lua_settop(L, 3);
     return 1;
 }
 

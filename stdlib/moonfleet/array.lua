@@ -104,6 +104,13 @@ function M.load(path, given)
     return core.load(path)
 end
 
+---Zeros in memory that tasks write to, with the arguments of `zeros`: whoever gets this array, in threads, forks and
+---processes of this machine, reads and writes the same numbers. Nothing orders what tasks do with it but `atomic_add`
+---and `barrier`. It is gone when nobody has it any more.
+---@param ... integer|integer[]|moonfleet.DType
+---@return moonfleet.Array
+M.shared = core.shared
+
 ---Is it an array?
 ---@param v any
 ---@return boolean

@@ -75,6 +75,19 @@ Array.bytes = core.bytes
 ---@return moonfleet.Array self
 Array.save = core.save
 
+---Adds to one element in one step, so that tasks that add to the same element of a shared array at the same time lose
+---nothing. Integers wrap around.
+---@param v number must fit the dtype
+---@param ... integer one index for each axis
+---@return number # what the element is then
+Array.atomic_add = core.atomic_add
+
+---Waits until that many callers, in any tasks, wait here for the same shared array; then all go on, and what they have
+---written before is seen by all. There must be as many workers as callers, or they wait in vain.
+---@param callers integer all say the same
+---@param timeout number? seconds; when they pass, the wait ends in an error that says how many had come
+Array.barrier = core.barrier
+
 -- Views -----------------------------------------------------------------------------------------------------------
 
 ---A view of a part: no copy. `a:slice(first, last, step)` is of the first axis, both ends included; step may be

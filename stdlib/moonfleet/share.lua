@@ -1,6 +1,7 @@
 -- Shares: values that are sent once and read by many tasks. The work is done in C (vm/lib_share.c, runtime/block.c).
 
 local core = require("moonfleet.array_core")
+local plans = require("moonfleet.plan")
 
 local M = {}
 
@@ -30,7 +31,7 @@ function M.share(value)
     if not core.is_array(value) then
         return core.share_value(value)
     end
-    return core.share_array(value)
+    return core.share_array(value, plans.plan().name == "processes")
 end
 
 return M
