@@ -234,8 +234,11 @@ static enum mf_err received(void *arg, const struct mf_link_frame *frame)
         return MF_OK;
     case MF_MSG_MODULE:
         return a->work ? a->work->module(a, frame) : MF_EINVAL;
+    case MF_MSG_DROP: /* workers of a pool here are told in turn */
+        atomic_store(&a->owner->let_go, true);
+        atomic_store(&a->owner->untidy, true);
+        return mf_share_received(&a->share, frame, true);
     case MF_MSG_BLOCK:
-    case MF_MSG_DROP:
     case MF_MSG_HOLDS:
         return mf_share_received(&a->share, frame, true);
     case MF_MSG_PING:

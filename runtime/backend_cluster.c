@@ -191,6 +191,7 @@ const struct mf_backend mf_backend_cluster = {
     .withdraw = mf_fleet_withdraw,
     .remember = cluster_remember,
     .departed = cluster_departed,
+    .tidy = mf_fleet_tidy,
     .interrupt = mf_fleet_interrupt,
     .abandon = mf_fleet_abandon,
     .leave = cluster_leave,

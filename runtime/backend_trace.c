@@ -161,6 +161,7 @@ static const struct mf_backend twins[] = {
         .withdraw = trace_withdraw,
         .remember = trace_remember,
         .departed = trace_departed,
+        .tidy = trace_tidy,
         .interrupt = trace_interrupt,
         .abandon = trace_abandon,
         .leave = trace_leave,

@@ -157,6 +157,7 @@ static void push_live(lua_State *L, struct mf_decoder *d)
     if (!d->live)
         mf_decoder_malformed(L, d, "a live value from a peer that this is no fork of");
     mf_live_push(L, number, (lua_Integer)place);
+    mf_decoder_array_apart(L);
     mf_decoder_keep(L, d);
 }
 

@@ -123,6 +123,20 @@ void mf_decoder_array(lua_State *L, struct mf_decoder *d)
     mf_decoder_keep(L, d);
 }
 
+void mf_decoder_array_apart(lua_State *L)
+{
+    const struct mf_array *a = lua_type(L, -1) == LUA_TUSERDATA ? mf_lib_array_test(L, -1) : NULL;
+    if (!a || a->store->guard != MF_GUARD_NONE || a->store->block->kind == MF_BLOCK_SHARED)
+        return;
+    struct mf_array *out = mf_lib_array_box(L);
+    struct mf_store *store = a->store;
+    if (mf_array_wrap(out, store->block, a->offset - store->skip, a->dtype, a->ndim, a->shape, MF_GUARD_NONE) != MF_OK)
+        luaL_error(L, "not enough memory to decode the array");
+    memcpy(out->stride, a->stride, sizeof a->stride);
+    mf_array_narrow(out);
+    lua_replace(L, -2);
+}
+
 void mf_decoder_share(lua_State *L, struct mf_decoder *d)
 {
     mf_lib_share_push(L, read_block(L, d));

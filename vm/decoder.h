@@ -100,6 +100,8 @@ void mf_decoder_keep(lua_State *L, struct mf_decoder *d); /* gives the value on 
 
 /* decode_array.c */
 void mf_decoder_array(lua_State *L, struct mf_decoder *d); /* reads what follows ARRAY, pushes the array */
+/* Replaces the value on the top, if it is an array that was inherited, by one of the same numbers that changes apart. */
+void mf_decoder_array_apart(lua_State *L);
 void mf_decoder_share(lua_State *L, struct mf_decoder *d); /* the same for SHARE */
 
 /* decode_names.c */

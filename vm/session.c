@@ -43,10 +43,11 @@ void mf_session_forget(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &session_key);
 }
 
-/* The registry's entry is still there when the state's last finalizers run. */
+/* The registry's entry is still there when the state's last finalizers run; a session that was forgotten is not it. */
 static int session_gc(lua_State *L)
 {
-    mf_session_shutdown(L);
+    if (lua_touserdata(L, 1) == mf_session_peek(L))
+        mf_session_shutdown(L);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 -- get them as arguments because they are modules, so that their own functions have the real globals.
 local topics = {
     "values",
+    "arrays",
     "environment",
     "errors",
     "futures",
