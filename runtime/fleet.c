@@ -62,7 +62,7 @@ static void take_back(struct mf_peer *a, struct mf_future *f, enum mf_err e)
     }
     char text[120];
     snprintf(text, sizeof text, "the task could not be sent: %s",
-             e == MF_ELIMIT ? "it is too large, or has shared memory that cannot be passed" : mf_err_text(e));
+             e == MF_ELIMIT ? "it is too large, or has memory that only one machine can share" : mf_err_text(e));
     mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, text);
 }
 

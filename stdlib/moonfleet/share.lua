@@ -5,8 +5,8 @@ local plans = require("moonfleet.plan")
 
 local M = {}
 
----A value that tasks may read and nobody changes. It crosses to a worker once, however many tasks use it: as an argument, or
----captured by their functions.
+---A value that tasks may read and nobody changes. It crosses to a worker once, however many tasks use it: as an
+---argument, or captured by their functions.
 ---@class moonfleet.Share
 local Share = core.share_methods
 
@@ -19,12 +19,13 @@ Share.value = core.share_methods.value
 ---@return any
 Share.copy = core.share_methods.copy
 
----Shares a value: it is sent once to a node (once to each worker process) and read there by every task, and its memory goes
----when nobody has the share any more and no task needs it.
+---Shares a value: it is sent once to a node (once to each worker process) and read there by every task, and its memory
+---goes when nobody has the share any more and no task needs it.
 ---
----An array gives a read-only array with the same numbers, which are not copied: tasks in threads, forks and processes of this
----machine read the same memory. (To write to the original afterwards makes a copy of it first.) Any other value gives a
----share, whose `value()` is decoded once in each worker; arrays in it are read-only and are not copied either.
+---An array gives a read-only array with the same numbers, which are not copied: tasks in threads, forks and processes
+---of this machine read the same memory. (To write to the original afterwards makes a copy of it first.) Any other
+---value gives a share, whose `value()` is decoded once in each worker; arrays in it are read-only and are not copied
+---either.
 ---@param value any what can be sent to a task
 ---@return moonfleet.Array|moonfleet.Share
 function M.share(value)

@@ -72,7 +72,8 @@ function M.of(where, xs, kind)
         return new({ kind = kind, where = where, read = xs })
     elseif type(xs) ~= "table" then
         local shown = options.describe(xs)
-        options.raise(("%s: the input must be a list, a range, an array or an iterator function, not %s"):format(where, shown))
+        local expected = "a list, a range, an array or an iterator function"
+        options.raise(("%s: the input must be %s, not %s"):format(where, expected, shown))
     end
     local list, n = plain(where, xs)
     if kind == "star" then

@@ -198,7 +198,8 @@ return function(t)
     end)
 
     it("names an input it cannot read", function()
-        H.has(H.failure(mf.map, 5, H.square), "mf.map: the input must be a list, a range, an array or an iterator function")
+        local expected = "mf.map: the input must be a list, a range, an array or an iterator function"
+        H.has(H.failure(mf.map, 5, H.square), expected)
         H.has(H.failure(mf.map, { n = -1 }, H.square), "the list's field n must be an integer that is not negative")
         H.has(H.failure(mf.map, counter(3), H.square, { schedule = "static" }), 'schedule "static" needs a list')
     end)
