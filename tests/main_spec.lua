@@ -1,7 +1,7 @@
 -- The program against its model: what lua 5.4 prints, byte for byte, and what Moonfleet adds.
 local program = require("tests.support.program")
 
-local USAGE = "usage: moonfleet [options] [script [args]]\nAvailable options are:\n"
+local USAGE = "usage: moonfleet [options] [script [args]]\n       moonfleet check host...\nAvailable options are:\n"
 
 local function run(...)
     return program.run({ ... })
