@@ -116,6 +116,15 @@ static void program_exit(struct mf_stream_remote *r, struct mf_remote_exit *exit
     }
 }
 
+static void program_kill(struct mf_stream_remote *r)
+{
+    struct program *p = own(r);
+    if (await_end(p, 0))
+        return;
+    mf_launch_signal(p->pid, SIGKILL);
+    await_end(p, mf_sys_now() + GRACE_NS); /* a matter of the kernel only */
+}
+
 static int program_shut(struct mf_stream_remote *r)
 {
     return shutdown(program_fd(&r->end), SHUT_WR) == 0 ? 1 : -1;
@@ -127,10 +136,8 @@ static void program_close(struct mf_stream_end *s)
     p->socket->table->close(p->socket);
     if (!await_end(p, 0)) {
         mf_launch_signal(p->pid, SIGTERM);
-        if (!await_end(p, mf_sys_now() + GRACE_NS)) {
-            mf_launch_signal(p->pid, SIGKILL);
-            await_end(p, mf_sys_now() + GRACE_NS); /* a matter of the kernel only */
-        }
+        await_end(p, mf_sys_now() + GRACE_NS);
+        program_kill(&p->remote);
     }
     close(p->errors);
     if (p->pidfd >= 0)
@@ -150,7 +157,7 @@ static const struct mf_stream_table program_table = {
 };
 
 static const struct mf_remote_table remote_table = {
-    .collect = program_collect, .exit = program_exit, .shut = program_shut};
+    .collect = program_collect, .exit = program_exit, .kill = program_kill, .shut = program_shut};
 
 /* --- Starting ------------------------------------------------------------------------------------------------------ */
 
