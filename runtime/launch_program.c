@@ -86,12 +86,20 @@ static bool program_collect(struct mf_stream_remote *r)
     return more;
 }
 
+/* What it has started and left behind ends with it: before it is collected, as long as its group's number is its own. */
+static void collect_if_ended(struct program *p)
+{
+    if (p->ended.ended || !mf_launch_has_ended(p->pid))
+        return;
+    kill(-p->pid, SIGKILL);
+    p->ended = mf_launch_reap(p->pid);
+}
+
 /* Has it ended, or does it before the deadline? */
 static bool await_end(struct program *p, uint64_t deadline)
 {
     for (;;) {
-        if (!p->ended.ended)
-            p->ended = mf_launch_reap(p->pid);
+        collect_if_ended(p);
         uint64_t now = p->ended.ended || deadline == 0 ? 0 : mf_sys_now();
         if (p->ended.ended || now >= deadline)
             return p->ended.ended;
