@@ -226,7 +226,7 @@ static size_t count_open(const struct mf_pool *pool)
 static void wait_for_leavers(struct mf_pool *pool, uint64_t deadline)
 {
     struct mf_owner *owner = pool->owner;
-    if (owner->loop && !mf_loop_empty(owner->loop))
+    if (pool->backend->beat && owner->loop && !mf_loop_empty(owner->loop))
         mf_loop_turn(owner->loop, deadline, 0);
     else
         mf_sys_cond_wait_until(&pool->gone, &owner->lock, deadline);
