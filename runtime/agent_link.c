@@ -3,6 +3,7 @@
  * SIGHUP does so, which the system sends when the master ends. */
 #include "agent_link.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -179,23 +180,28 @@ struct mf_bytes *mf_agent_link_deps(const struct mf_agent_job *j)
     return deps;
 }
 
-/* A folder to work in, and the environment. What is wrong, or NULL. */
-static const char *apply_settings(const struct mf_msg_part *settings)
+static bool set_variable(const char *setting)
 {
-    const char *at = (const char *)settings->bytes, *end = at + settings->n;
-    if (settings->n == 0)
-        return NULL;
-    if (*at && chdir(at) != 0)
-        return "cannot go to the folder that option 'dir' names";
-    for (at += strlen(at) + 1; at < end; at += strlen(at) + 1) {
-        const char *equals = strchr(at, '=');
-        char *name = equals ? strndup(at, (size_t)(equals - at)) : NULL;
-        bool ok = name && setenv(name, equals + 1, 1) == 0;
-        free(name);
-        if (!ok)
-            return "cannot set the environment that option 'env' asks for";
+    const char *equals = strchr(setting, '=');
+    char *name = equals ? strndup(setting, (size_t)(equals - setting)) : NULL;
+    bool ok = name && setenv(name, equals + 1, 1) == 0;
+    free(name);
+    return ok;
+}
+
+/* A folder to work in, and the environment. */
+static void apply_settings(struct mf_agent_link *a)
+{
+    const char *at = (const char *)a->init.settings.bytes, *end = at + a->init.settings.n;
+    if (a->init.settings.n == 0)
+        return;
+    if (*at && chdir(at) != 0) {
+        snprintf(a->cannot, sizeof a->cannot, "cannot work in folder '%.120s' (option 'dir'): %s", at, strerror(errno));
+        return;
     }
-    return NULL;
+    for (at += strlen(at) + 1; at < end; at += strlen(at) + 1)
+        if (!set_variable(at))
+            snprintf(a->cannot, sizeof a->cannot, "cannot set the variable %.120s (option 'env')", at);
 }
 
 static enum mf_err on_init(struct mf_agent_link *a, const struct mf_link_frame *frame)
@@ -204,7 +210,7 @@ static enum mf_err on_init(struct mf_agent_link *a, const struct mf_link_frame *
     if (a->greeted || mf_msg_unpack_init(frame->body, (size_t)frame->head.length, &a->init, &payload, NULL) != MF_OK)
         return MF_EINVAL;
     a->greeted = true;
-    a->cannot = apply_settings(&a->init.settings);
+    apply_settings(a);
     a->init.settings = (struct mf_msg_part){NULL, 0}; /* they do not outlive the frame */
     a->payload = mf_blob_new(payload.bytes, payload.n);
     return a->payload ? MF_OK : MF_ENOMEM;
@@ -213,7 +219,6 @@ static enum mf_err on_init(struct mf_agent_link *a, const struct mf_link_frame *
 static enum mf_err received(void *arg, const struct mf_link_frame *frame)
 {
     struct mf_agent_link *a = arg;
-    a->heard = mf_sys_now();
     if (!a->greeted && frame->head.kind != MF_MSG_INIT && frame->head.kind != MF_MSG_BYE)
         return MF_EINVAL;
     switch (frame->head.kind) {
@@ -241,8 +246,10 @@ static enum mf_err received(void *arg, const struct mf_link_frame *frame)
     case MF_MSG_BLOCK:
     case MF_MSG_HOLDS:
         return mf_share_received(&a->share, frame, true);
-    case MF_MSG_PING:
-        return mf_link_send(a->link, MF_MSG_PONG, frame->head.id, NULL, 0);
+    case MF_MSG_PING: /* the answer also says that INIT was obeyed */
+        if (!a->cannot[0])
+            mf_agent_link_send(a, MF_MSG_PONG, frame->head.id, NULL, 0);
+        return MF_OK;
     case MF_MSG_PONG:
         return MF_OK;
     case MF_MSG_BYE:
@@ -265,12 +272,17 @@ static void update_watch(struct mf_agent_link *a)
     mf_loop_change(a->loop, &a->watch, wants);
 }
 
+static void look_if_drained(struct mf_agent_link *a)
+{
+    if (a->work && a->work->drained && mf_link_pending(a->link) == 0)
+        a->work->drained(a);
+}
+
 static void write_waiting(struct mf_agent_link *a)
 {
     if (mf_link_flush(a->link) != MF_OK)
         mf_agent_link_abort(cannot_write);
-    if (a->work && a->work->drained && mf_link_pending(a->link) == 0)
-        a->work->drained(a);
+    look_if_drained(a);
 }
 
 static void ready(struct mf_loop_watch *watch, unsigned events)
@@ -281,6 +293,7 @@ static void ready(struct mf_loop_watch *watch, unsigned events)
         write_waiting(a);
     if (events & (MF_LOOP_READ | MF_LOOP_HANGUP)) {
         enum mf_err e = mf_link_read(a->link, &fault);
+        a->heard = mf_sys_now();
         if (e != MF_OK)
             mf_agent_link_abort(fault.text); /* if the master is gone, it is not heard */
     }
@@ -301,10 +314,13 @@ static void ready_out(struct mf_loop_watch *watch, unsigned events)
 void mf_agent_link_send(struct mf_agent_link *a, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts,
                         int n)
 {
+    bool waiting = mf_link_pending(a->link) > 0;
     enum mf_err e = mf_link_send(a->link, kind, id, parts, n);
     if (e != MF_OK)
         mf_agent_link_abort(e == MF_ECLOSED ? cannot_write : mf_err_text(e));
     update_watch(a);
+    if (waiting)
+        look_if_drained(a);
 }
 
 void mf_agent_link_result(struct mf_agent_link *a, uint64_t id, unsigned outcome, uint64_t nanoseconds,

@@ -33,7 +33,7 @@ struct mf_agent_work {
     void (*cancel)(struct mf_agent_link *a, uint64_t id); /* a task that is not in the queue is not wanted any more */
     /* The answer to request id, a MODULE body. MF_EINVAL: there was none such. */
     enum mf_err (*module)(struct mf_agent_link *a, const struct mf_link_frame *frame);
-    void (*drained)(struct mf_agent_link *a); /* nothing waits to be written any more; or NULL */
+    void (*drained)(struct mf_agent_link *a); /* nothing waits to be written any more, on any thread; or NULL */
 };
 
 struct mf_agent_link {
@@ -49,12 +49,12 @@ struct mf_agent_link {
     void *worker;                     /* work's */
     struct mf_list codes;
     struct mf_list queue;    /* jobs that have not been started: whoever takes one out owns it */
-    uint64_t heard;          /* when the master was last heard of */
+    uint64_t heard;          /* when anything last came of the master */
     struct mf_msg_init init; /* what INIT said */
     struct mf_blob *payload; /* and carried, for the runner's open */
     bool greeted;            /* INIT has come */
     bool bye;                /* end when nothing is left to do */
-    const char *cannot;      /* why INIT cannot be obeyed; NULL: it can */
+    char cannot[256];        /* why INIT cannot be obeyed; "": it can */
 };
 
 /* The link over the descriptors, which may be the same and are taken over. Does not return when that is impossible. The

@@ -25,7 +25,7 @@ static bool anybody_is(const struct mf_pool *pool, enum mf_host_state state)
     return false;
 }
 
-/* The agent, when there is one, has to greet; until then the host is still CALLED. */
+/* The agent, when there is one, has to greet and to get ready; until then the host is still CALLED. */
 static void welcome(struct mf_pool *pool, struct mf_host *host, struct mf_stream_remote *remote)
 {
     struct mf_fault fault = {0};
@@ -34,8 +34,6 @@ static void welcome(struct mf_pool *pool, struct mf_host *host, struct mf_stream
     if (host->state == MF_HOST_AWAY) {
         mf_log(MF_LOG_POOL, "host %s: %s", host->name, host->text);
         mf_owner_alarm(pool->owner, host->retry);
-    } else if (remote) {
-        pool->desperate = false;
     }
     mf_owner_nudge(pool->owner);
 }

@@ -18,6 +18,7 @@
 #define TERM_SHARE 4                 /* the last quarter of the grace time is SIGTERM's */
 #define IDLE_NS    100000            /* an agent that was not heard of for so long may have died unseen */
 #define BACKLOG    ((size_t)1 << 20) /* bytes that may wait to be written to an agent */
+#define MOVED      1024 /* bytes of a message that must come or go between two looks, if it is a long one */
 
 /* --- Sending ----------------------------------------------------------------------------------------------------- */
 
@@ -31,8 +32,8 @@ static unsigned ahead(const struct mf_pool *pool)
 /* A slow link is not fed more than it can carry. */
 static bool has_room(const struct mf_peer *a)
 {
-    return a && a->greeted && !a->dying && a->n < ahead(a->pool) * (unsigned)a->nlanes && a->n < a->cap &&
-           mf_link_pending(a->link) <= BACKLOG;
+    return a && a->greeted && !a->dying && a->n < (a->behind ? 1 : ahead(a->pool)) * (unsigned)a->nlanes &&
+           a->n < a->cap && mf_link_pending(a->link) <= BACKLOG;
 }
 
 /* The lane that a future is pinned to, else NULL. */
@@ -76,6 +77,7 @@ static bool send_one(struct mf_peer *a, struct mf_future *f)
         take_back(a, f, e);
         return false;
     }
+    flight->end = mf_link_bytes(a->link).written + mf_link_pending(a->link);
     mf_peer_start_ready(a);
     mf_owner_alarm(a->pool->owner, mf_sys_now() + (flight->lane ? a->pool->heartbeat : OVERDUE_NS));
     return true;
@@ -106,7 +108,9 @@ static void look_after_idle(struct mf_pool *pool)
         if (!has_room(a) || a->n > 0 || now - a->heard < IDLE_NS)
             continue;
         a->heard = now;
-        if (!a->remote && mf_launch_has_ended(a->child.pid))
+        if (a->remote)
+            mf_peer_look(a);
+        else if (mf_launch_has_ended(a->child.pid))
             mf_peer_end(a, NULL);
     }
 }
@@ -147,7 +151,7 @@ void mf_fleet_interrupt(struct mf_worker *worker)
         return;
     for (unsigned i = 0; i < a->n; i++) {
         struct mf_flight *flight = mf_peer_flight(a, i);
-        if (flight->gone || flight->lane != worker)
+        if (flight->lane != worker)
             continue;
         flight->future = NULL;
         mf_link_queue(a->link, MF_MSG_CANCEL, flight->id, NULL, 0);
@@ -255,11 +259,12 @@ static void recall_from(struct mf_peer *a)
 {
     for (unsigned i = 0; i < a->n; i++) {
         struct mf_flight *flight = mf_peer_flight(a, i);
-        if (flight->gone || flight->lane || flight->recalled || !flight->future)
+        if (flight->lane || flight->recalled || !flight->future)
             continue;
         mf_link_queue(a->link, MF_MSG_RECALL, flight->id, NULL, 0);
         flight->recalled = true;
     }
+    a->behind = true; /* else it would get them again */
     mf_peer_flush(a);
 }
 
@@ -286,17 +291,32 @@ void mf_fleet_overdue(struct mf_pool *pool)
     }
 }
 
-/* A look at one agent that has work: asks it, or gives it up. Where the master itself stood still since the last look
- * (it was stopped, the machine slept), the agent gets its time again. */
+/* Has anything been heard of it since the last look, or is that not its fault? The master itself may have stood still (it
+ * was stopped, the machine slept), or may not have wanted to read; and a long message may be on its way. */
+static bool is_heard(struct mf_peer *a, uint64_t now)
+{
+    const struct mf_owner *owner = a->pool->owner;
+    struct mf_link_bytes bytes = mf_link_bytes(a->link);
+    uint64_t moved = bytes.read + bytes.written - a->moved;
+    a->moved += moved;
+    return !a->looked || now - a->looked > 2 * a->pool->heartbeat || moved >= MOVED ||
+           (owner->hooks && owner->hooks->full(owner));
+}
+
+/* A look at one agent that has work: asks it, or gives it up. */
 static void look_at(struct mf_peer *a, uint64_t now)
 {
     uint64_t every = a->pool->heartbeat;
     if (a->looked && now - a->looked < every)
         return;
-    if (!a->looked || now - a->looked > 2 * every)
+    if (is_heard(a, now))
         a->heard = now;
     a->looked = now;
-    if (now - a->heard > MF_POOL_MISSES * every) {
+    if (now > a->heard + MF_POOL_MISSES * every)
+        mf_peer_look(a); /* there may be an answer that nobody has read */
+    if (!a->link)
+        return;
+    if (now > a->heard + MF_POOL_MISSES * every) {
         mf_peer_end(a, "does not answer");
         return;
     }

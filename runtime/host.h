@@ -12,7 +12,7 @@
 
 enum mf_host_state {
     MF_HOST_AWAY,   /* nobody is on the way; called again at retry */
-    MF_HOST_CALLED, /* its agent is being started, or has not greeted yet */
+    MF_HOST_CALLED, /* its agent is being started, or has not said yet that it is ready */
     MF_HOST_HERE,   /* it has an agent */
 };
 

@@ -86,12 +86,20 @@ static bool program_collect(struct mf_stream_remote *r)
     return more;
 }
 
+/* What it has started and left behind ends with it: before it is collected, as long as its group's number is its own. */
+static void collect_if_ended(struct program *p)
+{
+    if (p->ended.ended || !mf_launch_has_ended(p->pid))
+        return;
+    kill(-p->pid, SIGKILL);
+    p->ended = mf_launch_reap(p->pid);
+}
+
 /* Has it ended, or does it before the deadline? */
 static bool await_end(struct program *p, uint64_t deadline)
 {
     for (;;) {
-        if (!p->ended.ended)
-            p->ended = mf_launch_reap(p->pid);
+        collect_if_ended(p);
         uint64_t now = p->ended.ended || deadline == 0 ? 0 : mf_sys_now();
         if (p->ended.ended || now >= deadline)
             return p->ended.ended;
@@ -116,6 +124,15 @@ static void program_exit(struct mf_stream_remote *r, struct mf_remote_exit *exit
     }
 }
 
+static void program_kill(struct mf_stream_remote *r)
+{
+    struct program *p = own(r);
+    if (await_end(p, 0))
+        return;
+    mf_launch_signal(p->pid, SIGKILL);
+    await_end(p, mf_sys_now() + GRACE_NS); /* a matter of the kernel only */
+}
+
 static int program_shut(struct mf_stream_remote *r)
 {
     return shutdown(program_fd(&r->end), SHUT_WR) == 0 ? 1 : -1;
@@ -127,10 +144,8 @@ static void program_close(struct mf_stream_end *s)
     p->socket->table->close(p->socket);
     if (!await_end(p, 0)) {
         mf_launch_signal(p->pid, SIGTERM);
-        if (!await_end(p, mf_sys_now() + GRACE_NS)) {
-            mf_launch_signal(p->pid, SIGKILL);
-            await_end(p, mf_sys_now() + GRACE_NS); /* a matter of the kernel only */
-        }
+        await_end(p, mf_sys_now() + GRACE_NS);
+        program_kill(&p->remote);
     }
     close(p->errors);
     if (p->pidfd >= 0)
@@ -150,7 +165,7 @@ static const struct mf_stream_table program_table = {
 };
 
 static const struct mf_remote_table remote_table = {
-    .collect = program_collect, .exit = program_exit, .shut = program_shut};
+    .collect = program_collect, .exit = program_exit, .kill = program_kill, .shut = program_shut};
 
 /* --- Starting ------------------------------------------------------------------------------------------------------ */
 

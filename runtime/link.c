@@ -55,6 +55,7 @@ struct mf_link {
     int nnotes;
     bool gone; /* nothing can be written any more */
     struct mf_area_out out_areas;
+    struct mf_link_bytes bytes;
 };
 
 struct mf_link *mf_link_new(struct mf_stream_end *stream,
@@ -126,6 +127,11 @@ size_t mf_link_pending(const struct mf_link *l)
     return l->out.len - l->sent;
 }
 
+struct mf_link_bytes mf_link_bytes(const struct mf_link *l)
+{
+    return l->bytes;
+}
+
 static enum mf_err give_up(struct mf_link *l)
 {
     l->gone = true;
@@ -168,8 +174,10 @@ static ssize_t write_some(struct mf_link *l)
     ssize_t n = l->stream->table->write(l->stream, &piece, 1, noted ? l->notes[0].fd : -1);
     if (n > 0 && noted)
         note_sent(l);
-    if (n > 0)
+    if (n > 0) {
         l->sent += (size_t)n;
+        l->bytes.written += (size_t)n;
+    }
     return n;
 }
 
@@ -309,6 +317,7 @@ static enum mf_err send_straight(struct mf_link *l, const struct mf_msg_head *he
     ssize_t sent = l->stream->table->write(l->stream, pieces, n + 1, -1);
     if (sent < 0)
         return give_up(l);
+    l->bytes.written += (size_t)sent;
     if ((size_t)sent == MF_MSG_HEAD + head->length) {
         tidy_out(l);
         return MF_OK;
@@ -498,6 +507,7 @@ static enum mf_err read_once(struct mf_link *l, void *bytes, size_t n, size_t *g
     if (r < 0)
         return end_of_stream(l);
     *got = (size_t)r;
+    l->bytes.read += (size_t)r;
     *more = r > 0 && ((size_t)r == n || fd >= 0 || !l->stream->table->tells_again);
     return keep_fd(l, fd);
 }

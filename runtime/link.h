@@ -57,6 +57,13 @@ bool mf_link_passes_fds(const struct mf_link *link);
 enum mf_err mf_link_flush(struct mf_link *link);
 size_t mf_link_pending(const struct mf_link *link); /* bytes that wait to be written */
 
+/* Bytes that the stream has given and taken so far. A frame that was just queued ends at written + mf_link_pending: while
+ * less is written, the peer cannot know it. */
+struct mf_link_bytes {
+    uint64_t read, written;
+};
+struct mf_link_bytes mf_link_bytes(const struct mf_link *link);
+
 /* Reads what is there, up to about 1 MB, and calls received. What it returns, with words in the fault unless MF_OK:
  *   MF_OK       wait until the descriptor is readable, which it may be at once (to empty the link of a peer that has
  *               ended, call it until it returns something else)

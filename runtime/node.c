@@ -6,6 +6,7 @@
  * workers. Those behind them stand in a queue here, and can be called back. */
 #include "node.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +28,8 @@ struct request {
     uint64_t id;
     bool answered;
     struct mf_blob *module; /* the answer, for a thread that waits */
-    void *peer;             /* or the agent that asked, and its number for it */
-    uint64_t peer_id;
+    uint64_t peer;          /* or the agent that asked, */
+    uint64_t peer_id;       /* and its number for it */
 };
 
 /* A task in the pool. */
@@ -44,11 +45,12 @@ struct node {
     struct mf_list begun;
     uint32_t nbegun;
     pthread_cond_t drained; /* nothing waits to be written, or a module has come */
+    bool full;              /* agents are not read until that is so */
     struct mf_list requests;
     uint64_t last_request;
 };
 
-static struct node *node_of(struct mf_owner *owner)
+static struct node *node_of(const struct mf_owner *owner)
 {
     const struct mf_agent_link *master = owner->context;
     return master->worker;
@@ -192,12 +194,18 @@ static void answer_peer(struct node *n, const struct request *r, const struct mf
 {
     const struct mf_msg_part part = {frame->body, (size_t)frame->head.length};
     for (int i = 0; i < n->pool->size; i++) {
-        struct mf_worker *w = n->pool->workers[i];
-        if (!w || w->instance != r->peer || !mf_peer_of(w)->link)
+        struct mf_peer *peer = mf_peer_at(n->pool, i);
+        if (!peer || peer->born != r->peer || !peer->link)
             continue;
-        mf_link_queue(mf_peer_of(w)->link, MF_MSG_MODULE, r->peer_id, &part, 1);
-        mf_peer_flush(mf_peer_of(w));
+        mf_link_queue(peer->link, MF_MSG_MODULE, r->peer_id, &part, 1);
+        mf_peer_flush(peer);
     }
+}
+
+static void free_request(struct request *r)
+{
+    mf_list_remove(&r->link);
+    free(r);
 }
 
 static enum mf_err on_module(struct mf_agent_link *master, const struct mf_link_frame *frame)
@@ -213,8 +221,7 @@ static enum mf_err on_module(struct mf_agent_link *master, const struct mf_link_
         return MF_OK;
     }
     answer_peer(n, r, frame);
-    mf_list_remove(&r->link);
-    free(r);
+    free_request(r);
     return MF_OK;
 }
 
@@ -222,6 +229,10 @@ static void on_drained(struct mf_agent_link *master)
 {
     struct node *n = master->worker;
     pthread_cond_broadcast(&n->drained);
+    for (int i = 0; n->full && i < n->pool->size; i++)
+        if (mf_peer_at(n->pool, i) && mf_peer_at(n->pool, i)->link)
+            mf_peer_update_watch(mf_peer_at(n->pool, i));
+    n->full = false;
     fill(n, false);
 }
 
@@ -315,24 +326,44 @@ static struct mf_blob *hook_fetch(struct mf_owner *owner, const char *name)
     while (!r->answered)
         pthread_cond_wait(&n->drained, &owner->lock);
     struct mf_blob *module = r->module;
-    mf_list_remove(&r->link);
-    free(r);
+    free_request(r);
     return module;
 }
 
-static enum mf_err hook_forward(struct mf_owner *owner, void *peer, uint64_t id, const char *name)
+static enum mf_err hook_forward(struct mf_owner *owner, struct mf_peer *peer, uint64_t id, const char *name)
 {
     struct request *r = ask(node_of(owner), name);
     if (!r)
         return MF_ENOMEM;
-    r->peer = peer;
+    r->peer = peer->born;
     r->peer_id = id;
     return MF_OK;
+}
+
+/* Goes the way of this process's own words. What cannot be written now is dropped: the one who would wait is the one who
+ * serves the master. */
+static void hook_line(struct mf_owner *owner, const char *worker, const char *text)
+{
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    (void)owner;
+    if (poll(&out, 1, 0) == 1 && out.revents == POLLOUT)
+        dprintf(STDERR_FILENO, "%s: %s\n", worker, text);
+}
+
+static bool hook_full(const struct mf_owner *owner)
+{
+    struct node *n = node_of(owner);
+    if (mf_link_pending(n->master->link) <= BACKLOG)
+        return false;
+    n->full = true;
+    return true;
 }
 
 static const struct mf_owner_hooks hooks = {.final = hook_final,
                                             .output = hook_output,
                                             .progress = hook_progress,
+                                            .line = hook_line,
+                                            .full = hook_full,
                                             .fetch = hook_fetch,
                                             .forward = hook_forward};
 
@@ -359,11 +390,10 @@ static void serve(struct node *n)
 {
     struct mf_owner *owner = n->master->owner;
     uint64_t patience = n->master->init.patience;
-    while (!n->master->bye || n->nbegun > 0 || !mf_list_empty(&n->master->queue)) {
+    while (!n->master->bye || n->nbegun > 0 || !mf_list_empty(&n->master->queue) || mf_link_pending(n->master->link)) {
         uint64_t limit = patience ? n->master->heard + patience : MF_SYS_NEVER;
-        if (mf_sys_now() >= limit)
+        if (mf_loop_turn(n->master->loop, limit, SPIN_NS) == MF_ETIMEDOUT && mf_sys_now() >= limit)
             mf_agent_link_abort("nothing was heard of the master for too long");
-        mf_loop_turn(n->master->loop, limit, SPIN_NS);
         fill(n, false);
         if (atomic_load(&owner->untidy)) {
             pthread_mutex_unlock(&owner->lock);
@@ -394,6 +424,8 @@ static void run(struct mf_agent_link *master)
     serve(&n);
     pthread_mutex_unlock(&owner->lock);
     mf_runtime_close(owner);
+    while (!mf_list_empty(&n.requests))
+        free_request(MF_LIST_ENTRY(n.requests.next, struct request, link));
     pthread_cond_destroy(&n.drained);
 }
 
@@ -404,7 +436,7 @@ int mf_node_serve(int in, int out, const struct mf_node_options *options)
     pthread_mutex_lock(&master.owner->lock);
     mf_agent_link_greet(&master, options->runner->hello);
     pthread_mutex_unlock(&master.owner->lock);
-    if (master.cannot) {
+    if (master.cannot[0]) {
         pthread_mutex_lock(&master.owner->lock);
         mf_agent_link_bye(&master, master.cannot);
         pthread_mutex_unlock(&master.owner->lock);

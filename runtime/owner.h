@@ -19,6 +19,7 @@
 #include "runner.h"
 
 struct mf_owner;
+struct mf_peer;
 
 /* For an owner that works for a master beyond a link (node.h): what becomes of its futures is told at once. Called with the
  * lock held, by whatever thread it happens on. */
@@ -26,10 +27,15 @@ struct mf_owner_hooks {
     void (*final)(struct mf_owner *owner, struct mf_future *f);
     void (*output)(struct mf_owner *owner, struct mf_future *f, enum mf_stream stream, const void *bytes, size_t n);
     void (*progress)(struct mf_owner *owner, struct mf_future *f, double fraction, const char *text);
+    /* What an agent of the owner's has written to its stderr: a line without its end. May not wait. */
+    void (*line)(struct mf_owner *owner, const char *worker, const char *text);
+    /* Does so much wait for the master that agents of the owner's are not to be read? Who says so says mf_peer_update_watch
+     * for all of them when that is over. */
+    bool (*full)(const struct mf_owner *owner);
     /* A worker lacks a module: the answer's body, NULL when memory is out. Waits; the lock is not held meanwhile. */
     struct mf_blob *(*fetch)(struct mf_owner *owner, const char *name);
     /* The same for an agent of the owner's, which is answered later: mf_link_queue of a MODULE with that id. */
-    enum mf_err (*forward)(struct mf_owner *owner, void *peer, uint64_t id, const char *name);
+    enum mf_err (*forward)(struct mf_owner *owner, struct mf_peer *peer, uint64_t id, const char *name);
 };
 
 struct mf_owner {

@@ -22,49 +22,57 @@
 struct mf_flight *mf_peer_find(struct mf_peer *a, uint64_t id)
 {
     for (unsigned i = 0; i < a->n; i++)
-        if (mf_peer_flight(a, i)->id == id && !mf_peer_flight(a, i)->gone)
+        if (mf_peer_flight(a, i)->id == id)
             return mf_peer_flight(a, i);
     return NULL;
 }
 
-bool mf_peer_can_run(struct mf_peer *a, const struct mf_flight *flight)
+/* Its place among the flights, from 0. */
+static unsigned place_of(const struct mf_peer *a, const struct mf_flight *flight)
 {
-    int older = 0;
-    for (unsigned i = 0; i < a->n && mf_peer_flight(a, i) != flight; i++)
-        older += !mf_peer_flight(a, i)->gone;
-    return older < a->nlanes;
+    return ((unsigned)(flight - a->flights) + a->cap - a->first) % a->cap;
 }
 
-static struct mf_worker *idle_lane(const struct mf_peer *a)
+bool mf_peer_can_run(struct mf_peer *a, const struct mf_flight *flight)
 {
-    for (int i = 0; i < a->nlanes; i++)
-        if (a->lanes[i]->state == MF_WORKER_IDLE)
+    return place_of(a, flight) < (unsigned)a->nlanes;
+}
+
+/* The one that the future is pinned to, if it is idle, else any. */
+static struct mf_worker *idle_lane(const struct mf_peer *a, const struct mf_future *f)
+{
+    int pinned = f->extra ? f->extra->worker : 0;
+    struct mf_worker *idle = NULL;
+    for (int i = 0; i < a->nlanes; i++) {
+        if (a->lanes[i]->state != MF_WORKER_IDLE)
+            continue;
+        if (a->lanes[i]->index == pinned)
             return a->lanes[i];
-    return NULL;
+        if (!idle)
+            idle = a->lanes[i];
+    }
+    return idle;
 }
 
 void mf_peer_start_ready(struct mf_peer *a)
 {
-    int older = 0;
-    for (unsigned i = 0; i < a->n && older < a->nlanes; i++) {
+    for (unsigned i = 0; i < a->n && i < (unsigned)a->nlanes; i++) {
         struct mf_flight *flight = mf_peer_flight(a, i);
-        struct mf_worker *lane = !flight->gone && !flight->lane && flight->future ? idle_lane(a) : NULL;
-        older += !flight->gone;
-        if (!lane)
+        if (flight->lane || !flight->future)
             continue;
-        flight->lane = lane;
-        mf_sched_start(lane, flight->future);
+        flight->lane = idle_lane(a, flight->future);
+        if (flight->lane)
+            mf_sched_start(flight->lane, flight->future);
     }
 }
 
+/* Those before it move, because they are few: nearly always it is one of the oldest. */
 void mf_peer_land(struct mf_peer *a, struct mf_flight *flight)
 {
-    flight->gone = true;
-    flight->future = NULL;
-    while (a->n > 0 && mf_peer_flight(a, 0)->gone) {
-        a->first = (a->first + 1) % a->cap;
-        a->n--;
-    }
+    for (unsigned i = place_of(a, flight); i > 0; i--)
+        *mf_peer_flight(a, i) = *mf_peer_flight(a, i - 1);
+    a->first = (a->first + 1) % a->cap;
+    a->n--;
 }
 
 /* --- Sending ----------------------------------------------------------------------------------------------------- */
@@ -100,11 +108,26 @@ static enum mf_err send_code(struct mf_peer *a, struct mf_blob *code, uint64_t *
     return e;
 }
 
+/* There may be any number of setups. */
+static bool grow_flights(struct mf_peer *a)
+{
+    struct mf_flight *flights = malloc(2 * (size_t)a->cap * sizeof *flights);
+    if (!flights)
+        return false;
+    for (unsigned i = 0; i < a->n; i++)
+        flights[i] = *mf_peer_flight(a, i);
+    free(a->flights);
+    a->flights = flights;
+    a->first = 0;
+    a->cap *= 2;
+    return true;
+}
+
 enum mf_err mf_peer_send_setup(struct mf_peer *a, const struct mf_setup *setup)
 {
     unsigned char head[MF_MSG_TASK_HEAD];
     struct mf_msg_task task = {.setup = true, .args = {NULL, setup->args ? setup->args->len : 0}};
-    enum mf_err e = a->n < a->cap ? send_code(a, setup->code, &task.code) : MF_ELIMIT;
+    enum mf_err e = a->n < a->cap || grow_flights(a) ? send_code(a, setup->code, &task.code) : MF_ENOMEM;
     if (e != MF_OK)
         return e;
     mf_msg_pack_task_head(head, &task);
@@ -180,7 +203,11 @@ enum mf_err mf_peer_send(struct mf_peer *a, const struct mf_future *f)
 
 void mf_peer_update_watch(struct mf_peer *a)
 {
-    mf_loop_change(a->pool->owner->loop, &a->socket, mf_link_wants(a->link));
+    struct mf_owner *owner = a->pool->owner;
+    unsigned wants = mf_link_wants(a->link);
+    if (owner->hooks && owner->hooks->full(owner))
+        wants &= MF_LOOP_WRITE;
+    mf_loop_change(owner->loop, &a->socket, wants);
 }
 
 void mf_peer_flush(struct mf_peer *a)
@@ -230,11 +257,14 @@ enum mf_err mf_peer_greet(struct mf_peer *a, struct mf_fault *fault)
     }
     if (!a->child.twin)
         e = send_init(a);
-    size_t setups = a->lanes[0]->setups;
+    if (e == MF_OK && a->host)
+        e = mf_link_queue(a->link, MF_MSG_PING, MF_PEER_READY, NULL, 0);
+    /* A worker gets those of the time when it was started, for it has had futures since; a host had none. */
+    size_t setups = a->host ? pool->nsetups : a->lanes[0]->setups;
     for (size_t i = 0; e == MF_OK && i < setups; i++)
         e = mf_peer_send_setup(a, &pool->setups[i]);
-    if (e == MF_ELIMIT)
-        mf_fault_set(fault, e, "more than %u calls of everywhere", a->cap);
+    if (e != MF_OK)
+        mf_fault_set(fault, e, "out of memory for what it needs first");
     return e;
 }
 
@@ -246,6 +276,7 @@ static struct mf_peer *make(struct mf_pool *pool)
     a->pool = pool;
     a->child = (struct mf_launch_child){.pid = -1, .pidfd = -1, .socket = -1, .errors = -1};
     a->heard = mf_sys_now();
+    a->born = ++pool->owner->next_id;
     return a;
 }
 
@@ -303,13 +334,20 @@ enum mf_err mf_peer_widen(struct mf_peer *a, int lanes, int index)
     return MF_OK;
 }
 
+/* How long its greeting may take. */
+static uint64_t hello_time(const struct mf_peer *a)
+{
+    double seconds = a->host ? a->host->ssh.limits.hello : 0;
+    return mf_hooks_hello_time(seconds > 0 ? mf_sys_span(seconds) : HELLO_NS);
+}
+
 /* The link over the stream, which is taken over, and the wait for its greeting. */
 static void attach(struct mf_peer *a, struct mf_stream_end *stream, struct mf_fault *fault)
 {
     struct mf_pool *pool = a->pool;
     pool->starting++;
     a->link = stream ? mf_link_new(stream, mf_peer_received, a, fault) : NULL;
-    if (stream && !a->link)
+    if (stream && !a->link && !a->remote)
         stream->table->close(stream);
     struct mf_loop *loop = a->link ? mf_owner_loop(pool->owner, fault) : NULL;
     if (!loop || mf_peer_watch(a, loop) != MF_OK) {
@@ -319,7 +357,7 @@ static void attach(struct mf_peer *a, struct mf_stream_end *stream, struct mf_fa
             mf_peer_end(a, fault->text);
     } else {
         mf_link_limit(a->link, MF_MSG_MAX_HELLO);
-        a->lanes[0]->deadline = mf_sys_now() + mf_hooks_hello_time(HELLO_NS);
+        a->lanes[0]->deadline = mf_sys_now() + hello_time(a);
         mf_owner_alarm(pool->owner, a->lanes[0]->deadline);
     }
 }

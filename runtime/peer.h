@@ -23,6 +23,7 @@
 #define MF_PEER_LINE     160 /* bytes of a line that it has written to its stderr */
 #define MF_PEER_NAME     96
 
+#define MF_PEER_READY    1  /* number of the first PING: a host that answers it has done what INIT asked for */
 #define MF_PEER_PATIENCE 12 /* heartbeats: a node that hears nothing of its master for so many ends by itself */
 
 struct mf_flight {
@@ -31,7 +32,7 @@ struct mf_flight {
     struct mf_worker *lane;   /* where it runs as far as is known; NULL: it has not been started */
     bool recalled;            /* asked back, because another agent has nothing to do */
     bool setup;               /* no future's: what everywhere asked of workers that start later */
-    bool gone;                /* given back; its place in the ring is passed over */
+    uint64_t end;             /* where its frame ends among the bytes of the link: not started while less is written */
 };
 
 struct mf_peer {
@@ -49,14 +50,17 @@ struct mf_peer {
     bool greeted;
     bool served;             /* it has sent a result */
     bool dying;              /* it was sent a signal that ends it, or has said BYE */
+    bool behind;             /* what was sent ahead was asked back: it gets no more before it has done something */
     bool asked;              /* it was sent SIGTERM, because its task did not stop */
     bool reading;            /* its link is being read, which may let go of the lock: it must not be ended now */
     const char *doom;        /* why it shall be ended as soon as its link is not being read any more; or NULL */
     char bye[MF_PEER_LINE];  /* why it said it ends */
     char line[MF_PEER_LINE]; /* the last whole line of its stderr, and what came behind it */
     char part[MF_PEER_LINE];
+    uint64_t born;   /* its number: another agent may come to have the same address */
     uint64_t heard;  /* when the last frame came */
     uint64_t looked; /* when it was last looked at whether it answers; 0: it has not been asked since it was idle */
+    uint64_t moved;  /* bytes that had gone over the link then */
     struct mf_codes_known known; /* the code it has been sent */
     struct mf_share share;
 };
@@ -91,7 +95,7 @@ enum mf_err mf_peer_start(struct mf_pool *pool, int index, mf_peer_launch *launc
 /* In a forked child of the master's process: closes the child's copies of the peer's descriptors. */
 void mf_peer_forget(struct mf_peer *peer);
 
-/* The agent is there and speaks our language: sends it what it needs first. MF_ENOMEM, MF_ELIMIT with words. */
+/* The agent is there and speaks our language: sends it what it needs first. MF_ENOMEM with words. */
 enum mf_err mf_peer_greet(struct mf_peer *peer, struct mf_fault *fault);
 
 /* The same for a host's agent, whose stream is remote (taken over in any case). It gets a lane for each of its workers when
@@ -105,18 +109,19 @@ void mf_peer_leave_lane(struct mf_worker *lane);
 /* The flight of that task that is not over, or NULL. */
 struct mf_flight *mf_peer_find(struct mf_peer *peer, uint64_t id);
 
-/* The oldest flights, as many as the agent has lanes, are what it works on now: their futures are RUNNING. */
+/* The oldest flights, as many as the agent has lanes, are what it works on now: their futures are RUNNING. Where one runs
+ * is a guess, unless it is pinned. */
 void mf_peer_start_ready(struct mf_peer *peer);
 
 /* Could the flight have been started: is it among the oldest ones? */
 bool mf_peer_can_run(struct mf_peer *peer, const struct mf_flight *flight);
 
-/* The flight is over; it need not be the first. */
+/* The flight is over; it need not be the first. Those behind it move up, so that no pointer to a flight stays valid. */
 void mf_peer_land(struct mf_peer *peer, struct mf_flight *flight);
 
 /* Queues the frames that the task of f needs; mf_peer_flush writes them. MF_ENOMEM, MF_ECLOSED. */
 enum mf_err mf_peer_send(struct mf_peer *peer, const struct mf_future *f);
-/* The same for a setup, which gets a flight of its own, for workers that start later. MF_ELIMIT when there are too many. */
+/* The same for a setup, which gets a flight of its own, for workers that start later. */
 enum mf_err mf_peer_send_setup(struct mf_peer *peer, const struct mf_setup *setup);
 void mf_peer_flush(struct mf_peer *peer);
 
@@ -130,10 +135,14 @@ enum mf_err mf_peer_widen(struct mf_peer *peer, int lanes, int index);
 /* The agent is about to end by itself: gives it a time for that, after which it is abandoned. */
 void mf_peer_limit_end(struct mf_peer *peer);
 
-/* Ends the agent, whatever state it is in: kills what is left of its process, reads its last words, loses the task it was
- * running, gives back the others, frees the slot. why, for one that has not ended by itself ("does not answer"); NULL: how the
- * process ended is said. While its link is being read it is only killed, and the reader does the rest. */
+/* Ends the agent, whatever state it is in: kills what is left of its process, reads its last words, loses the tasks it was
+ * running, gives back those that it cannot have started, frees the slots. why, for one that has not ended by itself ("does
+ * not answer"); NULL: how the process ended is said. While its link is being read it is only killed, and the reader does
+ * the rest. */
 void mf_peer_end(struct mf_peer *peer, const char *why);
+
+/* Reads what the agent has said, and ends it if it has ended. For one that may have died unseen. */
+void mf_peer_look(struct mf_peer *peer);
 
 /* Collects those processes of ended agents that had not ended then. */
 void mf_peer_collect(struct mf_pool *pool);

@@ -19,10 +19,21 @@ static enum mf_err widen(struct mf_peer *a, const struct mf_msg_hello *hello, st
         host->lanes = 1;
     if (mf_peer_widen(a, host->lanes, a->lanes[0]->index + 1) != MF_OK)
         return mf_fault_set(fault, MF_ENOMEM, "out of memory for its workers");
+    return MF_OK;
+}
+
+/* It works in the folder, and with the environment, that it was told. */
+static void on_pong(struct mf_peer *a, const struct mf_link_frame *frame)
+{
+    struct mf_host *host = a->host;
+    if (!host || frame->head.id != MF_PEER_READY || host->state != MF_HOST_CALLED)
+        return;
     host->state = MF_HOST_HERE;
     host->failures = 0;
+    if (host->local)
+        host->seconds = (double)(mf_sys_now() - host->called) / 1e9;
+    a->pool->desperate = false;
     mf_owner_nudge(a->pool->owner); /* it may wait for this */
-    return MF_OK;
 }
 
 static enum mf_err on_hello(struct mf_peer *a, const struct mf_link_frame *frame, struct mf_fault *fault)
@@ -84,6 +95,7 @@ static void conclude(struct mf_peer *a, struct mf_flight *flight, const struct m
 {
     struct mf_worker *lane = flight->lane;
     bool wanted = flight->future != NULL;
+    a->behind = false;
     mf_peer_land(a, flight);
     free_lane(lane);
     if (lane) {
@@ -196,6 +208,7 @@ enum mf_err mf_peer_received(void *arg, const struct mf_link_frame *frame)
     case MF_MSG_HOLDS:
         return mf_share_received(&a->share, frame, false);
     case MF_MSG_PONG:
+        on_pong(a, frame);
         return MF_OK;
     case MF_MSG_BYE:
         return on_bye(a, frame);

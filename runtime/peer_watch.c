@@ -1,6 +1,7 @@
 /* Design note: the death of an agent is noticed by its pidfd, or by the end of its stream, whichever comes first; what it
- * still had to say is read before it is buried. What it worked on is lost then; the other flights go back to the front of
- * the queue. */
+ * still had to say is read before it is buried. What it worked on is lost then. The other flights go back to the front of
+ * the queue, if it is sure that they were not started: all that the agent has written was read, or their own frames were
+ * not written. It is not sure when an agent far away falls silent, or when somebody does not keep to the protocol. */
 #include "peer.h"
 
 #include <errno.h>
@@ -15,9 +16,11 @@
 #include "sched.h"
 #include "sys.h"
 
-#define ENDING_GRACES           10       /* grace times for an agent to close its interpreter and free its memory */
-#define LAST_WORDS              100000   /* reads of a dead agent's stream, should somebody else hold it open */
-#define DYING_NS                50000000 /* a process that ends is waited for that long */
+#define ENDING_GRACES 10       /* grace times for an agent to close its interpreter and free its memory */
+#define LAST_WORDS    100000   /* reads of a dead agent's stream, should somebody else hold it open */
+#define DYING_NS      50000000 /* a process that ends is waited for that long */
+
+static const char by_itself[] = "ended";
 
 #define OF_WATCH(watch, member) ((struct mf_peer *)(void *)((char *)(watch)-offsetof(struct mf_peer, member)))
 
@@ -36,6 +39,8 @@ static void unwatch(struct mf_peer *a)
     mf_loop_remove(loop, &a->socket);
     mf_loop_remove(loop, &a->death);
     mf_loop_remove(loop, &a->errors);
+    if (!a->link && a->remote)
+        a->remote->end.table->close(&a->remote->end); /* no link could be made of it */
     mf_link_free(a->link);
     a->link = NULL;
     close_fd(&a->child.pidfd);
@@ -67,26 +72,41 @@ static bool has_served(const struct mf_peer *a)
     return a->served || (is_working(a) && !a->bye[0]);
 }
 
-/* What has been started is lost, unless it may be tried again; the rest was not. */
-static void return_flights(struct mf_peer *a, const char *text)
+/* What became of an agent's flights when it ended. */
+struct remains {
+    uint64_t written; /* so much was written to it; what ends later it has not seen */
+    bool known;       /* all that it has said was read */
+    const char *text;
+};
+
+/* A flight that has not been started, as far as is known, goes back; so does what the agent cannot have begun. */
+static void return_flight(struct mf_flight *flight, const struct remains *r, bool served)
+{
+    bool seen = flight->end <= r->written;
+    if (flight->lane && (!seen || !served)) {
+        mf_sched_return(flight->future);
+        flight->lane->running = NULL;
+    } else if (!flight->lane && (!seen || r->known)) {
+        mf_sched_return(flight->future);
+    } else if (!flight->lane) {
+        mf_sched_lose(flight->future, r->text);
+    }
+}
+
+/* The newest first, since each goes to the front of the queue. What has been started is lost, unless it may be tried again. */
+static void return_flights(struct mf_peer *a, const struct remains *r)
 {
     bool served = has_served(a);
-    for (unsigned i = a->n; i > 0; i--) {
-        struct mf_flight *flight = mf_peer_flight(a, i - 1);
-        if (!flight->gone && !flight->lane && flight->future)
-            mf_sched_return(flight->future);
+    while (a->n > 0) {
+        struct mf_flight *flight = mf_peer_flight(a, --a->n);
+        if (flight->future)
+            return_flight(flight, r, served);
     }
-    a->n = 0;
     for (int i = 0; i < a->nlanes; i++) {
         struct mf_worker *w = a->lanes[i];
         if (!w->running)
             continue;
-        if (!served) {
-            mf_sched_return(w->running);
-            w->running = NULL;
-            continue;
-        }
-        snprintf(w->broken, sizeof w->broken, "%.*s", (int)sizeof w->broken - 1, text);
+        snprintf(w->broken, sizeof w->broken, "%.*s", (int)sizeof w->broken - 1, r->text);
         mf_sched_settle(w, MF_OUTCOME_ERROR, NULL);
     }
 }
@@ -129,19 +149,19 @@ static void count_birth(struct mf_pool *pool, const char *text)
     }
 }
 
-static void bury(struct mf_peer *a, const char *how)
+static void bury(struct mf_peer *a, const char *how, bool known)
 {
     struct mf_pool *pool = a->pool;
     struct mf_host *host = a->host;
     struct mf_fault fault;
     char text[sizeof a->lanes[0]->broken + MF_PEER_LINE];
     bool greeted = a->greeted, served = has_served(a);
+    struct remains remains = {.written = a->link ? mf_link_bytes(a->link).written : 0, .known = known, .text = text};
     mf_pool_ref(pool);
-    a->dying = true;
     describe(a, how, text, sizeof text);
     mf_log(MF_LOG_POOL, "%s", text);
     unwatch(a);
-    return_flights(a, text);
+    return_flights(a, &remains);
     if (!greeted)
         pool->starting--;
     leave_slots(a);
@@ -175,50 +195,6 @@ void mf_peer_collect(struct mf_pool *pool)
     pool->nunburied = left;
 }
 
-/* The process has ended, or its stream has: whatever is still alive of it is killed, and it is buried. */
-static void end_child(struct mf_peer *a, const char *why)
-{
-    char how[96];
-    mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS);
-    struct mf_launch_end end = mf_launch_reap(a->child.pid);
-    if (!end.ended)
-        remember_unburied(a->pool, a->child.pid);
-    if (a->child.errors >= 0)
-        read_errors(a);
-    mf_launch_describe(&end, how, sizeof how);
-    bury(a, why ? why : how);
-}
-
-/* A far one ends by itself when its link does. */
-static void end_remote(struct mf_peer *a, const char *why)
-{
-    char how[160];
-    if (!why) {
-        struct mf_remote_exit end = mf_remote_exit(a->remote);
-        mf_remote_describe(&end, how, sizeof how);
-        if (end.how == MF_REMOTE_RUNS)
-            snprintf(how, sizeof how, "was lost: %s", a->remote->end.table->last_error(&a->remote->end));
-    }
-    if (!a->bye[0] && !a->line[0])
-        mf_remote_last(a->remote, a->line, sizeof a->line);
-    bury(a, why ? why : how);
-}
-
-void mf_peer_end(struct mf_peer *a, const char *why)
-{
-    /* Its tasks' own processes, too. Before it is collected, as long as its number is its own. */
-    if (!a->remote)
-        mf_launch_signal(a->child.pid, SIGKILL);
-    if (a->reading) {
-        a->doom = why ? why : "ended";
-        a->dying = true;
-    } else if (a->remote) {
-        end_remote(a, why);
-    } else {
-        end_child(a, why);
-    }
-}
-
 static enum mf_err read_link(struct mf_peer *a, struct mf_fault *fault)
 {
     a->reading = true;
@@ -227,21 +203,74 @@ static enum mf_err read_link(struct mf_peer *a, struct mf_fault *fault)
     return e;
 }
 
-/* What it still had to say is read; its end is the end of the stream. Nothing is sent to it any more. */
-static void on_death(struct mf_loop_watch *watch, unsigned events)
+/* Reads what it still had to say; its end is the end of the stream. Has all been read? */
+static bool read_rest(struct mf_peer *a, const char *why)
 {
-    struct mf_peer *a = OF_WATCH(watch, death);
     struct mf_fault fault = {0};
     enum mf_err e;
     unsigned rounds = 0;
-    (void)events;
-    a->dying = true;
+    if (!a->link)
+        return true;
     do
         e = read_link(a, &fault);
     while (e == MF_OK && ++rounds <= LAST_WORDS);
-    if (e == MF_EINVAL && !a->bye[0])
+    if (e == MF_EINVAL && !why && !a->bye[0])
         snprintf(a->bye, sizeof a->bye, "%.*s", MF_PEER_LINE - 1, fault.text);
-    mf_peer_end(a, a->doom);
+    return e == MF_ECLOSED || e == MF_ELOST;
+}
+
+/* The process has ended, or its stream has: whatever is still alive of it was killed, and it is buried. */
+static void end_child(struct mf_peer *a, const char *why)
+{
+    char how[96];
+    mf_launch_ends_by(&a->child, mf_sys_now() + DYING_NS);
+    struct mf_launch_end end = mf_launch_reap(a->child.pid);
+    if (!end.ended)
+        remember_unburied(a->pool, a->child.pid);
+    bool known = read_rest(a, why);
+    if (a->child.errors >= 0)
+        read_errors(a);
+    mf_launch_describe(&end, how, sizeof how);
+    bury(a, why ? why : how, known);
+}
+
+/* A far one ends by itself when its link does; what it does until then is not known here. */
+static void end_remote(struct mf_peer *a, const char *why)
+{
+    char how[160];
+    bool near = a->host->local;
+    if (why && near)
+        mf_remote_kill(a->remote);
+    bool known = (!why || near) && read_rest(a, why);
+    struct mf_remote_exit end = mf_remote_exit_by(a->remote, why ? 0 : mf_sys_now() + DYING_NS);
+    mf_remote_describe(&end, how, sizeof how);
+    if (end.how == MF_REMOTE_RUNS)
+        snprintf(how, sizeof how, "was lost: %s", a->remote->end.table->last_error(&a->remote->end));
+    mf_remote_collect(a->remote);
+    if (!a->bye[0] && !a->line[0])
+        mf_remote_last(a->remote, a->line, sizeof a->line);
+    bury(a, why ? why : how, known && (near || end.how == MF_REMOTE_EXITED || end.how == MF_REMOTE_KILLED));
+}
+
+void mf_peer_end(struct mf_peer *a, const char *why)
+{
+    /* Its tasks' own processes, too. Before it is collected, as long as its number is its own. */
+    if (!a->remote)
+        mf_launch_signal(a->child.pid, SIGKILL);
+    a->dying = true;
+    if (a->reading)
+        a->doom = why ? why : by_itself;
+    else if (a->remote)
+        end_remote(a, why);
+    else
+        end_child(a, why);
+}
+
+/* Nothing is sent to it any more. */
+static void on_death(struct mf_loop_watch *watch, unsigned events)
+{
+    (void)events;
+    mf_peer_end(OF_WATCH(watch, death), NULL);
 }
 
 static const char *why_closed(struct mf_peer *a)
@@ -263,32 +292,49 @@ static void give_up(struct mf_peer *a, const struct mf_fault *fault)
     mf_peer_end(a, why);
 }
 
+/* Reads what has come. False: the agent has ended by that. */
+static bool read_more(struct mf_peer *a)
+{
+    struct mf_fault fault = {0};
+    enum mf_err e = read_link(a, &fault);
+    if (e == MF_OK && !a->doom)
+        return true;
+    if (a->doom)
+        mf_peer_end(a, a->doom == by_itself ? NULL : a->doom);
+    else if (e == MF_ECLOSED || e == MF_ELOST)
+        mf_peer_end(a, why_closed(a));
+    else
+        give_up(a, &fault);
+    return false;
+}
+
+void mf_peer_look(struct mf_peer *a)
+{
+    if (a->link && !a->reading && read_more(a))
+        mf_peer_update_watch(a);
+}
+
+/* One that was only waited for, in a pool that is not wanted any more, can go now. */
 static void after_read(struct mf_peer *a, struct mf_pool *pool)
 {
     struct mf_fault fault;
     mf_peer_update_watch(a);
     if (pool->backend->feed(pool, &fault) != MF_OK)
         mf_sched_lose_all(pool, fault.text);
+    if (pool->retired)
+        pool->backend->leave(pool);
 }
 
 static void on_socket(struct mf_loop_watch *watch, unsigned events)
 {
     struct mf_peer *a = OF_WATCH(watch, socket);
     struct mf_pool *pool = a->pool;
-    struct mf_fault fault = {0};
     if (events & MF_LOOP_WRITE)
         mf_peer_flush(a);
     if (!(events & (MF_LOOP_READ | MF_LOOP_HANGUP | MF_LOOP_AGAIN)))
         return;
     mf_pool_ref(pool);
-    enum mf_err e = read_link(a, &fault);
-    if (a->doom)
-        mf_peer_end(a, a->doom);
-    else if (e == MF_ECLOSED || e == MF_ELOST)
-        mf_peer_end(a, why_closed(a));
-    else if (e != MF_OK)
-        give_up(a, &fault);
-    else
+    if (read_more(a))
         after_read(a, pool);
     mf_pool_unref(pool);
 }
@@ -298,12 +344,17 @@ static void on_socket(struct mf_loop_watch *watch, unsigned events)
 static void end_line(struct mf_peer *a)
 {
     struct mf_owner *owner = a->pool->owner;
+    const char *name = a->host ? a->host->name : a->lanes[0]->name;
     char text[MF_PEER_LINE + 2];
     snprintf(a->line, sizeof a->line, "%s", a->part);
     int n = snprintf(text, sizeof text, "%s\n", a->part);
     a->part[0] = '\0';
+    if (owner->hooks) {
+        owner->hooks->line(owner, name, a->line);
+        return;
+    }
     pthread_mutex_lock(&owner->output_lock);
-    owner->runner->live(owner->context, a->lanes[0]->name, MF_STDERR, text, (size_t)n);
+    owner->runner->live(owner->context, name, MF_STDERR, text, (size_t)n);
     pthread_mutex_unlock(&owner->output_lock);
 }
 

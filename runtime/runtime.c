@@ -64,9 +64,35 @@ enum mf_err mf_runtime_open(struct mf_pool *pool, struct mf_fault *fault)
 int mf_runtime_workers(struct mf_pool *pool)
 {
     pthread_mutex_lock(&pool->owner->lock);
-    int n = pool->size;
+    int n = pool->hosts ? 0 : pool->size;
+    for (int i = 0; pool->hosts && i < pool->hosts->n; i++)
+        n += pool->hosts->hosts[i].lanes;
     pthread_mutex_unlock(&pool->owner->lock);
     return n;
+}
+
+bool mf_runtime_has_worker(struct mf_pool *pool, int worker)
+{
+    struct mf_loop *loop = pool->owner->loop;
+    pthread_mutex_lock(&pool->owner->lock);
+    if (pool->backend->departed && loop && !mf_loop_empty(loop))
+        mf_loop_turn(loop, 0, 0); /* it may have died while nobody looked */
+    const struct mf_worker *w = worker <= pool->size ? pool->workers[worker - 1] : NULL;
+    bool has = !pool->backend->departed || (w && w->state != MF_WORKER_STARTING);
+    pthread_mutex_unlock(&pool->owner->lock);
+    return has;
+}
+
+bool mf_runtime_module_path(struct mf_pool *pool, const char *path)
+{
+    char *copy = strdup(path);
+    if (!copy)
+        return false;
+    pthread_mutex_lock(&pool->owner->lock);
+    free(pool->module_path);
+    pool->module_path = copy;
+    pthread_mutex_unlock(&pool->owner->lock);
+    return true;
 }
 
 void mf_runtime_retire(struct mf_pool *pool)
@@ -203,7 +229,7 @@ static size_t count_open(const struct mf_pool *pool)
 static void wait_for_leavers(struct mf_pool *pool, uint64_t deadline)
 {
     struct mf_owner *owner = pool->owner;
-    if (owner->loop && !mf_loop_empty(owner->loop))
+    if (pool->backend->beat && owner->loop && !mf_loop_empty(owner->loop))
         mf_loop_turn(owner->loop, deadline, 0);
     else
         mf_sys_cond_wait_until(&pool->gone, &owner->lock, deadline);

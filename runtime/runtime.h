@@ -46,8 +46,15 @@ struct mf_pool *mf_runtime_pool(struct mf_owner *owner, const char *backend, con
  * such. */
 enum mf_err mf_runtime_open(struct mf_pool *pool, struct mf_fault *fault);
 
-/* Workers that the pool has or may have, by now. */
+/* Workers that the pool has or may have; of hosts, those that have been there by now. Their numbers need not be the first
+ * ones then. */
 int mf_runtime_workers(struct mf_pool *pool);
+
+/* Is it of any use to pin a future to that worker (from 1)? Not while its host is not there. */
+bool mf_runtime_has_worker(struct mf_pool *pool, int worker);
+
+/* Modules that agents ask for are looked for there from now on; like package.path. False when memory is out. */
+bool mf_runtime_module_path(struct mf_pool *pool, const char *path);
 
 /* No new futures will come: workers leave when nothing is left to do. The handle stays valid. */
 void mf_runtime_retire(struct mf_pool *pool);

@@ -267,6 +267,16 @@ void mf_sched_settle(struct mf_worker *worker, enum mf_outcome outcome, struct m
     }
 }
 
+void mf_sched_lose(struct mf_future *f, const char *text)
+{
+    if (!may_retry(f, false)) {
+        mf_sched_finish(f, MF_FUTURE_LOST, MF_FAILURE_LOST, NULL, text);
+        return;
+    }
+    f->extra->retries--;
+    mf_sched_return(f);
+}
+
 /* The worker's task is not wanted any more, and its future is about to be final: asks it to stop, and gives it the
  * grace time. */
 static void stop_task(struct mf_worker *w)

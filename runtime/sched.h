@@ -28,6 +28,10 @@ void mf_sched_finish(struct mf_future *f, enum mf_future_state state, enum mf_fa
 /* The worker's future ended with that outcome: finishes it, or queues it again when it may be retried. */
 void mf_sched_settle(struct mf_worker *worker, enum mf_outcome outcome, struct mf_blob *result);
 
+/* What became of f, which is SENT, cannot be known, and it may have been started: it is queued again when it may be retried,
+ * else it is LOST for that reason. */
+void mf_sched_lose(struct mf_future *f, const char *text);
+
 /* Cancels f if it is not final; true if it was not. */
 bool mf_sched_cancel(struct mf_future *f);
 

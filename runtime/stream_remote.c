@@ -88,11 +88,22 @@ bool mf_remote_collect(struct mf_stream_remote *r)
 
 /* --- How it ended -------------------------------------------------------------------------------------------------- */
 
-struct mf_remote_exit mf_remote_exit(struct mf_stream_remote *r)
+struct mf_remote_exit mf_remote_exit_by(struct mf_stream_remote *r, uint64_t deadline)
 {
     struct mf_remote_exit exit = {.how = MF_REMOTE_RUNS};
-    r->table->exit(r, &exit, 0);
+    r->table->exit(r, &exit, deadline);
     return exit;
+}
+
+struct mf_remote_exit mf_remote_exit(struct mf_stream_remote *r)
+{
+    return mf_remote_exit_by(r, 0);
+}
+
+void mf_remote_kill(struct mf_stream_remote *r)
+{
+    if (r->table->kill)
+        r->table->kill(r);
 }
 
 void mf_remote_describe(const struct mf_remote_exit *exit, char *text, size_t n)

@@ -36,6 +36,9 @@ struct mf_remote_table {
     bool (*collect)(struct mf_stream_remote *r);
     /* What is known of the end, waiting for it until the deadline (0: not at all). */
     void (*exit)(struct mf_stream_remote *r, struct mf_remote_exit *exit, uint64_t deadline);
+    /* Kills the far program, so that what it has written is all that there will be to read; may wait for that for a moment.
+     * NULL: it is not in this machine's power. */
+    void (*kill)(struct mf_stream_remote *r);
     /* No more will be written: the far program reads the end of its stdin. 0: call it again when fd is writable, 1: done,
      * -1: the stream has ended. */
     int (*shut)(struct mf_stream_remote *r);
@@ -67,6 +70,12 @@ bool mf_remote_collect(struct mf_stream_remote *r);
 /* How it ended, as far as is known by now; to be asked when the stream has ended. It is known a moment after the stream's
  * end for a program of this machine. */
 struct mf_remote_exit mf_remote_exit(struct mf_stream_remote *r);
+
+/* The same, waiting until the deadline for what is not known yet. */
+struct mf_remote_exit mf_remote_exit_by(struct mf_stream_remote *r, uint64_t deadline);
+
+/* Kills the far program where that can be done. */
+void mf_remote_kill(struct mf_stream_remote *r);
 
 /* "exited with code 127", "killed by SIGSEGV", "the connection was lost". */
 void mf_remote_describe(const struct mf_remote_exit *exit, char *text, size_t n);

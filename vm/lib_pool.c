@@ -105,6 +105,20 @@ static int pool_workers(lua_State *L)
     return 1;
 }
 
+/* present(pool): a list of the workers, by number, that futures may be pinned to */
+static int pool_present(lua_State *L)
+{
+    struct mf_pool *pool = mf_lib_check_pool(L, 1);
+    lua_Integer n = 0;
+    lua_createtable(L, pool->size, 0);
+    for (int i = 1; i <= pool->size; i++)
+        if (mf_runtime_has_worker(pool, i)) {
+            lua_pushinteger(L, i);
+            lua_rawseti(L, -2, ++n);
+        }
+    return 1;
+}
+
 /* open(pool): waits until the workers are there that are to be there before the first task */
 static int pool_open(lua_State *L)
 {
@@ -114,6 +128,14 @@ static int pool_open(lua_State *L)
         return luaL_error(L, "interrupted!");
     if (e != MF_OK)
         return luaL_error(L, "%s", fault.text);
+    return 0;
+}
+
+/* path(pool, path): where modules are that workers ask for */
+static int pool_path(lua_State *L)
+{
+    if (!mf_runtime_module_path(mf_lib_check_pool(L, 1), luaL_optstring(L, 2, "")))
+        return luaL_error(L, "not enough memory");
     return 0;
 }
 
@@ -193,7 +215,7 @@ static void encode_setup(lua_State *L, struct mf_session *s, struct mf_blob **co
 }
 
 /* everywhere(pool, fn, ...): a list of futures, one a worker, in the workers' base environments. The pool remembers the
- * call for workers that start later. */
+ * call for workers that start later, those of hosts that are not there now included. */
 static int pool_everywhere(lua_State *L)
 {
     struct mf_session *s = mf_session_get(L);
@@ -205,17 +227,20 @@ static int pool_everywhere(lua_State *L)
     lua_insert(L, 1);
     encode_setup(L, s, code, args);
     lua_settop(L, 2);
+    int n = 0;
     lua_createtable(L, workers, 1);
-    lua_pushinteger(L, workers);
-    lua_setfield(L, -2, "n");
     for (int i = 1; *code && *args && i <= workers; i++) {
+        if (!mf_runtime_has_worker(pool, i))
+            continue;
         struct mf_future_spec spec = {.worker = i, .setup = true};
         struct mf_lib_future *object = mf_lib_push_future(L);
         spec.code = mf_blob_ref(*code);
         spec.args = mf_blob_ref(*args);
         mf_lib_submit(L, object, pool, &spec);
-        lua_rawseti(L, -2, i);
+        lua_rawseti(L, -2, ++n);
     }
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, "n");
     /* last, so that a worker that was started for one of these futures does not run it twice */
     if (!*code || !*args || mf_runtime_setup(pool, *code, *args) != MF_OK)
         return luaL_error(L, "not enough memory");
@@ -237,7 +262,9 @@ void mf_lib_pool(lua_State *L)
 {
     const luaL_Reg methods[] = {
         {"workers", pool_workers},
+        {"present", pool_present},
         {"open", pool_open},
+        {"path", pool_path},
         {"hosts", pool_hosts},
         {"name", pool_name},
         {"asynchronous", pool_asynchronous},

@@ -58,8 +58,9 @@ function M.export(values)
     export_on(plans.current(), "mf.export", values)
 end
 
----Calls fn once on every worker of the current plan, and first of all on those that join later: the place to load
----modules and data. Globals that fn sets stay for the worker's later tasks.
+---Calls fn once on every worker of the current plan, and first of all on those that join later, which those of a host
+---that is away do when it comes back: the place to load modules and data. Globals that fn sets stay for the worker's
+---later tasks.
 ---@param fn fun(...): any
 ---@param ... any
 ---@return any[] results the first value of each call, with n
@@ -89,7 +90,7 @@ function Cluster:export(values)
     export_on(record_of(self, "export"), "cluster:export", values)
 end
 
----Calls fn once on every worker. Globals that it sets stay for the worker's later tasks.
+---Calls fn once on every worker that is there. Globals that it sets stay for the worker's later tasks.
 ---@param fn fun(...): any
 ---@param ... any
 ---@return any[] results the first value of each call, in the order of the workers, with n
@@ -97,8 +98,8 @@ function Cluster:call(fn, ...)
     local record = record_of(self, "call")
     fn = options.func("cluster:call", fn)
     local list = {}
-    for i = 1, record.plan.workers do
-        list[i] = core.submit(record.pool, { worker = i, setup = true, skip = record.exports }, fn, ...)
+    for i, worker in ipairs(record.pool:present()) do
+        list[i] = core.submit(record.pool, { worker = worker, setup = true, skip = record.exports }, fn, ...)
     end
     return gather("cluster:call", list)
 end
@@ -123,7 +124,7 @@ end
 
 ---@return integer workers
 function Cluster:workers()
-    return record_of(self, "workers").plan.workers
+    return record_of(self, "workers").pool:workers()
 end
 
 ---Ends the workers; what they still run is cancelled. Closing twice does no harm; any other use is an error.
@@ -141,8 +142,9 @@ function Cluster:__tostring()
     return self.record and ("cluster (%s)"):format(self.record.plan) or "cluster (closed)"
 end
 
----Starts a cluster: `mf.cluster(4)`, or `mf.cluster { backend = "threads", workers = 4 }` with the options that a plan
----of that backend takes.
+---Starts a cluster: `mf.cluster(4)`, `mf.cluster { hosts = { "a", "b" } }`, or `mf.cluster { backend = "processes",
+---workers = 4 }`, with the options that a plan of that backend takes. The backend is `threads` unless told, or `cluster`
+---where there are hosts.
 ---@param given integer|table|nil nil: `mf.cores()` workers
 ---@return moonfleet.Cluster
 function M.cluster(given)
@@ -156,7 +158,7 @@ function M.cluster(given)
     for name, value in pairs(given or {}) do
         level[name] = value
     end
-    local backend = level.backend == nil and "threads" or level.backend
+    local backend = level.backend == nil and (level.hosts and "cluster" or "threads") or level.backend
     level.backend = nil
     local plan = plans.make(where, backend, level)
     return setmetatable({ record = plans.open(plans.record(plan)) }, Cluster)

@@ -93,21 +93,22 @@ local host_spec = options.merge(M.spec, { host = kinds.string })
 
 -- Takes "user@host:port" apart. An address with colons stands in brackets when a port follows.
 local function split(where, text)
-    local user, rest = text:match("^([^@]*)@(.*)$")
+    local user, rest = text:match("^(.*)@([^@]*)$")
     rest = rest or text
-    local address, number = rest:match("^%[([^%]]*)%]:?(%d*)$")
+    local address, number = rest:match("^%[([^%[%]]*)%]:(%d+)$")
     if not address then
         address, number = rest:match("^([^:]*):(%d+)$")
     end
-    if not address then
-        address, number = rest, ""
-    end
+    address = address or rest:match("^%[([^%[%]]*)%]$") or rest
     if address == "" or user == "" then
         options.raise(("%s: %s names no host"):format(where, options.describe(text)))
+    elseif address:find("[%[%]]") or address:find("^[^:]*:[^:]*$") then
+        local shown = options.describe(text)
+        options.raise(("%s: %s is no host; write name, user@name, name:port or [address]:port"):format(where, shown))
     end
     local given = { host = address, user = user }
-    if number ~= "" then
-        given.port = math.tointeger(tonumber(number))
+    if number then
+        given.port = math.tointeger(tonumber(number)) or tonumber(number)
     end
     return given
 end
@@ -145,18 +146,29 @@ local function make(where, item, defaults)
     return given
 end
 
+---How a host is called in messages.
+---@param given moonfleet.Host
+---@return string
+function M.name(given)
+    local name = given.host:find(":", 1, true) and given.port and ("[%s]"):format(given.host) or given.host
+    return (given.user and given.user .. "@" or "") .. name .. (given.port and ":" .. given.port or "")
+end
+
 local function same(a, b)
     return a.host == b.host and a.user == b.user and a.port == b.port and a.transport == b.transport
 end
 
 -- A host that is named again has more workers.
-local function merge(list, given)
+local function merge(where, list, given)
     for _, other in ipairs(list) do
         if same(other, given) then
             if other.workers or given.workers then
                 other.workers = (other.workers or other.times) + (given.workers or 1)
             end
             other.times = other.times + 1
+            if (other.workers or other.times) > MOST then
+                options.raise(("%s: host '%s' is named with more than %d workers"):format(where, M.name(other), MOST))
+            end
             return
         end
     end
@@ -179,9 +191,16 @@ function M.list(where, hosts, defaults)
     elseif type(hosts) ~= "table" then
         options.raise(("%s: option 'hosts' must be a list of hosts, not %s"):format(where, options.describe(hosts)))
     end
+    for key in pairs(hosts) do
+        if math.type(key) ~= "integer" then
+            local shown = options.describe(key)
+            options.raise(("%s: option 'hosts' has a field %s; each host is a name or a table in a list"):format(where,
+                shown))
+        end
+    end
     local list = {}
     for _, item in ipairs(hosts) do
-        merge(list, make(where, item, defaults))
+        merge(where, list, make(where, item, defaults))
     end
     if #list == 0 then
         options.raise(where .. ": option 'hosts' names no host")
@@ -192,14 +211,6 @@ function M.list(where, hosts, defaults)
         given.times = nil
     end
     return list
-end
-
----How a host is called in messages.
----@param given moonfleet.Host
----@return string
-function M.name(given)
-    local name = given.host:find(":", 1, true) and given.port and ("[%s]"):format(given.host) or given.host
-    return (given.user and given.user .. "@" or "") .. name .. (given.port and ":" .. given.port or "")
 end
 
 ---The list as the core takes it.
@@ -226,6 +237,16 @@ function M.for_core(list)
     return made
 end
 
+-- Why a host is not there, without its name in front.
+local function reason(host)
+    for _, prefix in ipairs({ ("host %s: "):format(host.name), ("host %s "):format(host.name), host.name .. ": " }) do
+        if host.text:sub(1, #prefix) == prefix then
+            return host.text:sub(#prefix + 1)
+        end
+    end
+    return host.text
+end
+
 ---Starts all hosts of a pool and looks at who is there. Raises when somebody is missing, unless there are enough.
 ---@param where string
 ---@param pool userdata
@@ -237,10 +258,10 @@ function M.assemble(where, pool, enough)
         if host.state == "here" then
             there = there + host.workers
             if host.text ~= "" then
-                core.complain(("%s: %s"):format(host.name, host.text))
+                core.complain(("%s: %s"):format(host.name, reason(host)))
             end
         else
-            reasons[#reasons + 1] = ("  %s: %s"):format(host.name, host.text)
+            reasons[#reasons + 1] = ("  %s: %s"):format(host.name, reason(host))
         end
     end
     if #reasons == 0 then

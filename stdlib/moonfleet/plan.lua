@@ -67,16 +67,16 @@ local specs = {
 ---An inspectable plan, as `mf.plan()` returns it; `tostring` gives a SPEC that makes the same plan.
 ---@class moonfleet.Plan
 ---@field name string of the first level's backend
----@field workers integer of the first level
+---@field workers integer? of the first level; nil for hosts that have not been started
 ---@field options table of the first level
 ---@field [integer] moonfleet.Level
 
 M.metatable = { __name = "moonfleet.plan" }
 
--- Hosts are names, as far as names tell them.
+-- Hosts are names, as far as names tell them. Other tables have no text: nil.
 local function option_text(name, value)
     if name ~= "hosts" then
-        return tostring(value)
+        return type(value) ~= "table" and tostring(value) or nil
     end
     local texts = {}
     for i, host in ipairs(value) do
@@ -96,8 +96,9 @@ local function level_text(level)
     parts[1] = level[1] == SEQUENTIAL and SEQUENTIAL
         or level.workers and ("%s:%d"):format(level[1], level.workers)
         or level[1]
-    for i, name in ipairs(names) do
-        parts[i + 1] = ("%s=%s"):format(name, option_text(name, level[name]))
+    for _, name in ipairs(names) do
+        local text = option_text(name, level[name])
+        parts[#parts + 1] = text and ("%s=%s"):format(name, text)
     end
     return table.concat(parts, ",")
 end
@@ -197,7 +198,8 @@ local function make_plan(levels)
             first[key] = value
         end
     end
-    levels.name, levels.workers, levels.options = levels[1][1], levels[1].workers, first
+    levels.name, levels.options = levels[1][1], first
+    levels.workers = not levels[1].hosts and levels[1].workers or nil -- of hosts it is not known before they are here
     return setmetatable(levels, M.metatable)
 end
 
@@ -369,6 +371,7 @@ end
 -- Workers took over the search paths as they were when the pool was opened.
 local function follow_paths(record)
     record.path, record.cpath = package.path, package.cpath
+    record.pool:path(record.path)
     record.pool:everywhere(set_paths, record.path, record.cpath)
 end
 
@@ -440,12 +443,13 @@ function M.with_plan(plan, fn, ...)
     return fn(...)
 end
 
----The number of workers that the current plan has; 1 under `sequential`. Under `cluster` the hosts are started first.
+---The number of workers that the current plan has; 1 under `sequential`. Under `cluster` the hosts are started first, and
+---those of hosts count that have been there.
 ---@return integer
 function M.workers()
     local record = in_force()
-    if not record.plan.workers then
-        M.open(record)
+    if record.plan.options.hosts then
+        record.plan.workers = M.open(record).pool:workers()
     end
     return record.plan.workers
 end

@@ -61,6 +61,12 @@ function peer.receive()
     return KINDS[kind], id, length > 12 and io.stdin:read(length - 12) or ""
 end
 
+-- Greets as the agent of a host does: HELLO, and the answer to the PING that comes behind INIT.
+function peer.join()
+    peer.send("HELLO", 0, peer.hello())
+    peer.send("PONG", peer.await("PING"), "")
+end
+
 -- Receives until a message of that kind comes; its id and body. Ends the process at the end of the stream.
 function peer.await(wanted)
     while true do
@@ -78,11 +84,38 @@ function peer.result(value, outcome)
     return string.pack("<BI8", outcome or 0, 1000) .. require("moonfleet.codec").encode(value)
 end
 
+-- The next task's number; what else comes is answered as it should be.
+function peer.task()
+    while true do
+        local kind, id = peer.receive()
+        if kind == "TASK" then
+            return id
+        elseif kind == "PING" then
+            peer.send("PONG", id, "")
+        elseif kind == "RECALL" or kind == "CANCEL" then
+            peer.send("RESULT", id, string.pack("<BI8", 2, 0))
+        elseif not kind then
+            os.exit(0)
+        end
+    end
+end
+
 -- Answers each task with the value, for ever.
 function peer.serve(value)
     while true do
         peer.send("RESULT", peer.await("TASK"), peer.result(value))
     end
+end
+
+-- Calls fn with the path of a program that runs that code as the agent of a host. behind: shell code for when it has ended.
+function peer.with_agent(code, fn, behind)
+    program.with_folder(function(folder)
+        program.write_file(folder .. "/peer.lua", 'local peer = require("tests.support.peer")\n' .. code)
+        program.write_file(folder .. "/agent", ("#!/bin/sh\n%s %s %s/peer.lua\n%s\n"):format(
+            behind and "" or "exec", program.quote(program.absolute), program.quote(folder), behind or ""))
+        assert(os.execute("chmod +x " .. program.quote(folder) .. "/agent"))
+        fn(folder .. "/agent")
+    end)
 end
 
 -- Calls fn with the options of a plan of one worker that runs that code.
