@@ -25,14 +25,27 @@ static const char cannot_write[] = "the connection to the master is broken";
 
 /* --- The end ------------------------------------------------------------------------------------------------------ */
 
+/* What tasks have started and left behind ends with this process; which leaves their group first, because it has yet to
+ * say how it ended. Where it cannot (the master is gone), false, unless it has no group of its own. Async-signal-safe. */
+static bool end_leftovers(void)
+{
+    pid_t group = getpgrp();
+    if (group != getpid())
+        return true;
+    if (setpgid(0, getpgid(getppid())) != 0)
+        return false;
+    kill(-group, SIGKILL);
+    return true;
+}
+
 _Noreturn void mf_agent_link_abort(const char *why)
 {
     if (why) {
         signal(SIGPIPE, SIG_IGN); /* nobody may be left to read it */
         dprintf(STDERR_FILENO, "moonfleet agent: %s\n", why);
     }
-    if (getpgrp() == getpid())
-        kill(0, SIGKILL); /* what a task has started, too; the master made this group for us */
+    if (!end_leftovers())
+        kill(0, SIGKILL);
     _exit(EXIT_FAILURE);
 }
 
@@ -48,15 +61,6 @@ static void end_with_master(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGHUP, &action, NULL);
     mf_sys_signal_with_parent(SIGHUP);
-}
-
-/* What tasks have started and left behind ends too. This process leaves its group first, because it has yet to say how it
- * ended. If it cannot (the master is gone), the abort is due. */
-static void end_leftovers(void)
-{
-    pid_t group = getpgrp();
-    if (group == getpid() && setpgid(0, getpgid(getppid())) == 0)
-        kill(-group, SIGKILL);
 }
 
 /* --- Code and tasks ------------------------------------------------------------------------------------------------- */
@@ -418,5 +422,6 @@ void mf_agent_link_close(struct mf_agent_link *a)
     mf_link_free(a->link);
     pthread_mutex_unlock(&a->owner->lock);
     mf_owner_unref(a->owner);
-    end_leftovers();
+    if (!end_leftovers())
+        mf_agent_link_abort(NULL);
 }

@@ -259,6 +259,14 @@ static void after_read(struct mf_peer *a, struct mf_pool *pool)
         mf_sched_lose_all(pool, fault.text);
 }
 
+/* What came from it could not be taken. */
+static void give_up(struct mf_peer *a, const struct mf_fault *fault)
+{
+    char why[sizeof fault->text + 32];
+    snprintf(why, sizeof why, "%s: %s", fault->code == MF_ENOMEM ? "was given up" : "broke the protocol", fault->text);
+    mf_peer_end(a, why);
+}
+
 static void on_socket(struct mf_loop_watch *watch, unsigned events)
 {
     struct mf_peer *a = OF_WATCH(watch, socket);
@@ -275,7 +283,7 @@ static void on_socket(struct mf_loop_watch *watch, unsigned events)
     else if (e == MF_ECLOSED || e == MF_ELOST)
         mf_peer_end(a, why_closed(a));
     else if (e != MF_OK)
-        mf_peer_end(a, fault.text);
+        give_up(a, &fault);
     else
         after_read(a, pool);
     mf_pool_unref(pool);
