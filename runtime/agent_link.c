@@ -41,8 +41,8 @@ static bool end_leftovers(void)
 _Noreturn void mf_agent_link_abort(const char *why)
 {
     if (why) {
-        signal(SIGPIPE, SIG_IGN); /* nobody may be left to read it */
-        dprintf(STDERR_FILENO, "moonfleet agent: %s\n", why);
+        signal(SIGPIPE, SIG_IGN);                             /* nobody may be left to read it */
+        dprintf(STDERR_FILENO, "moonfleet agent: %s\n", why); /* the lock of stderr may be held */
     }
     if (!end_leftovers())
         kill(0, SIGKILL);
@@ -279,7 +279,7 @@ static void ready(struct mf_loop_watch *watch, unsigned events)
     if (events & (MF_LOOP_READ | MF_LOOP_HANGUP)) {
         enum mf_err e = mf_link_read(a->link, &fault);
         if (e != MF_OK)
-            mf_agent_link_abort(e == MF_ECLOSED || e == MF_ELOST ? NULL : fault.text);
+            mf_agent_link_abort(fault.text); /* if the master is gone, it is not heard */
     }
     update_watch(a);
 }

@@ -22,13 +22,7 @@ function fails.build(folder)
     if fails.sanitized() then
         return nil, "a sanitizer replaces the same functions"
     end
-    local shim = folder .. "/fails.so"
-    local command = "exec %s -std=gnu11 -O1 -Wall -Wextra -shared -fPIC -o %s tests/support/fails.c -ldl"
-    local r = program.shell(command:format(os.getenv("CC") or "cc", program.quote(shim)))
-    if r.code ~= 0 then
-        return nil, r.err
-    end
-    return shim
+    return program.compile("tests/support/fails.c", folder .. "/fails.so", "-shared -fPIC", "-ldl")
 end
 
 return fails

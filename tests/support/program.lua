@@ -101,6 +101,25 @@ function program.command(args, path)
     return table.concat(words, " ")
 end
 
+-- Compiles a C file of tests/support; returns the path of what was made, or nil and what the compiler said.
+function program.compile(source, path, flags, libraries)
+    local command = "exec %s -std=gnu11 -O1 -Wall -Wextra %s -o %s %s %s"
+    local compiler = os.getenv("CC") or "cc"
+    local r = program.shell(command:format(compiler, flags or "", quote(path), source, libraries or ""))
+    if r.code ~= 0 then
+        return nil, r.err
+    end
+    return path
+end
+
+-- The flags for a C file that needs Lua's headers.
+function program.lua_flags()
+    return (program.shell([[
+        for name in lua5.4 lua-5.4 lua54 lua; do
+            pkg-config --atleast-version=5.4 $name && exec pkg-config --cflags $name
+        done]]).out:gsub("%s+$", ""))
+end
+
 -- Runs the program. options as for shell, and program: another one to run in its place.
 function program.run(args, options)
     return program.shell(program.command(args, options and options.program), options)
