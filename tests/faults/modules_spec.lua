@@ -1,5 +1,5 @@
--- C modules that go wrong in a worker process, and how soon that is noticed. Each case names the row of the list of faults
--- that it provokes.
+-- C modules that go wrong in a worker process, and how soon that is noticed. Each case names the row of the list of
+-- faults that it provokes.
 local fails = require("tests.support.fails")
 local mf = require("moonfleet")
 local processes = require("tests.support.processes")
