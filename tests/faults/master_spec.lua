@@ -4,45 +4,15 @@ local core = require("moonfleet.core")
 local mf = require("moonfleet")
 local program = require("tests.support.program")
 local fails = require("tests.support.fails")
+local terminal = require("tests.support.terminal")
 local H = require("tests.conformance.helper")
 
 local SLOW = fails.sanitized() and 5 or 1 -- how much longer everything may take
 local STUCK = "(('a'):rep(30)):find(('a?'):rep(30) .. ('a'):rep(30))"
 
--- Shell functions for a program on a terminal: its keyboard is file descriptor 3, its screen a file.
-local TERMINAL = [[
-    folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
-    mkfifo "$folder/keys"
-    start() {
-        script -qefc "echo \$\$ >$folder/pid; $1" /dev/null <"$folder/keys" >"$folder/screen" 2>&1 &
-        terminal=$!
-        exec 3>"$folder/keys"
-    }
-    see() { until grep -q "$1" "$folder/screen"; do sleep 0.01; done; }
-    type_in() { printf '%b' "$1" >&3; }
-    now() { date +%s%N; }
-    finish() {
-        before=$(now)
-        wait $terminal
-        code=$?
-        after=$(now)
-        cat "$folder/screen"
-        echo "ms: $(((after - before) / 1000000))"
-        exit $code
-    }
-]]
-
-local on_terminal = program.has("script") and it or pending
-local interrupted = fails.delays_signals() and pending or on_terminal
-
--- Runs the program with these arguments on a terminal, driven by a shell script.
-local function drive(args, script, deadline)
-    local command = program.command(args):gsub("[\\\"$`]", "\\%0")
-    local r = program.shell(TERMINAL .. ('start "%s"\n'):format(command) .. script, { deadline = deadline or 30 })
-    r.out = r.out:gsub("\r", "")
-    r.ms = tonumber(r.out:match("ms: (%d+)"))
-    return r
-end
+local drive = terminal.drive
+local on_terminal = terminal.there_is and it or pending
+local interrupted = terminal.interrupts and it or pending
 
 local SCRIPTS = {
     ["a loop"] = "print('rea' .. 'dy') while true do end",
