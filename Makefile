@@ -72,6 +72,7 @@ PROGRAM_SRC := vm/main.c vm/repl.c
 STDLIB_LUA := $(sort $(wildcard stdlib/moonfleet/*.lua))
 HOOKED_SRC := $(shell grep -l '"hooks.h"' runtime/*.c)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
+EMBED_SRC := $(sort $(wildcard tests/embed/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -80,6 +81,7 @@ VM_OBJ := $(call object,$(filter-out $(PROGRAM_SRC),$(VM_SRC))) $(BUILD)/stdlib.
 PROGRAM_OBJ := $(call object,$(PROGRAM_SRC))
 HOOKED_OBJ := $(patsubst %.c,$(BUILD)/hooks/%.o,$(HOOKED_SRC))
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
+EMBED_BIN := $(patsubst %.c,$(BUILD)/%,$(EMBED_SRC))
 FUZZ_BIN := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRC))
 
 PROGRAM := $(BUILD)/moonfleet
@@ -183,7 +185,7 @@ need-ssh:
 		exit 1; \
 	fi
 
-run-tests: all $(UNIT_BIN) $(if $(HOOKS),,$(HOOKS_PROGRAM))
+run-tests: all $(UNIT_BIN) $(EMBED_BIN) $(if $(HOOKS),,$(HOOKS_PROGRAM))
 	@TEST_TIMEOUT=$(TEST_TIMEOUT) sh scripts/test.sh $(BUILD) $(if $(TESTS),$(TESTS),$(UNIT_SRC) tests)
 
 run-check:
@@ -247,6 +249,9 @@ $(HOOKS_PROGRAM): $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY)
 $(BUILD)/tests/unit/%: tests/unit/%.c $(RUNTIME_LIB) $(BUILD)/flags
 	$(compile) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(RUNTIME_LIB) $(LDLIBS)
 
+$(BUILD)/tests/embed/%: tests/embed/%.c $(LIBRARY) $(BUILD)/flags
+	$(compile) -MF $@.d $(ALL_LDFLAGS) -Wl,-E -o $@ $< $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
+
 $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/flags
 	$(compile) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(LDLIBS)
 
@@ -254,4 +259,4 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIBRARY) $(BUILD)/flags
 	$(compile) -MF $@.d $(LUA_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/runtime/*.d $(BUILD)/hooks/runtime/*.d $(BUILD)/vm/*.d \
-	$(BUILD)/tests/unit/*.d $(BUILD)/tests/bench/*.d $(BUILD)/tests/fuzz/*.d)
+	$(BUILD)/tests/unit/*.d $(BUILD)/tests/embed/*.d $(BUILD)/tests/bench/*.d $(BUILD)/tests/fuzz/*.d)

@@ -7,6 +7,7 @@ local fails = require("tests.support.fails")
 local terminal = require("tests.support.terminal")
 local H = require("tests.conformance.helper")
 
+local PLANS = { "threads:2", "processes:2" }
 local SLOW = fails.sanitized() and 5 or 1 -- how much longer everything may take
 local STUCK = "(('a'):rep(30)):find(('a?'):rep(30) .. ('a'):rep(30))"
 
@@ -127,7 +128,7 @@ describe("the end of a script with futures running", function()
 
     it("M6: an error gives its message and code 1 in bounded time", function()
         local before = core.now()
-        for _, plan in ipairs({ "threads:1", "threads:4" }) do
+        for _, plan in ipairs({ "threads:1", "threads:4", "processes:2" }) do
             local r = program.script(LOOPS .. "error('the end')", nil, { env = { MOONFLEET_PLAN = plan } })
             assert.equal(1, r.code)
             assert.matches("^moonfleet: script.lua:1: the end\nstack traceback:", r.err)
@@ -138,37 +139,45 @@ describe("the end of a script with futures running", function()
 
     it("M7: os.exit leaves with its code", function()
         for code, expected in pairs({ ["0"] = 0, ["3"] = 3, ["true, true"] = 0, ["4, true"] = 4, ["false"] = 1 }) do
-            local r = program.script(LOOPS .. "os.exit(" .. code .. ")", nil, { deadline = 20 })
-            assert.equal(expected, r.code, r.err)
+            for _, plan in ipairs(PLANS) do
+                local r = program.script(LOOPS .. "os.exit(" .. code .. ")", nil,
+                    { deadline = 20, env = { MOONFLEET_PLAN = plan } })
+                assert.equal(expected, r.code, r.err)
+            end
         end
     end)
 
     it("M7: its end cancels them, with a warning", function()
-        local r = program.script(LOOPS, nil, { deadline = 20 })
-        assert.equal(0, r.code)
-        assert.equal("moonfleet: 20 futures were still running and have been cancelled\n", r.err)
+        for _, plan in ipairs(PLANS) do
+            local r = program.script(LOOPS, nil, { deadline = 20, env = { MOONFLEET_PLAN = plan } })
+            assert.equal(0, r.code)
+            assert.equal("moonfleet: 20 futures were still running and have been cancelled\n", r.err)
+        end
     end)
 
-    it("M8: states inside of states end with it", function()
-        local r = program.script([[
-            local mf = require("moonfleet")
-            mf.plan({ { "threads", workers = 2 }, { "threads", workers = 2 } })
-            local function nest()
-                local inner = require("moonfleet")
-                local list = {}
-                for i = 1, 4 do list[i] = inner.future(function() while true do end end) end
-                list[1]:wait(0.02)
-                print("inner runs")
-                list[1]:value()
-            end
-            local a, b = mf.future({ output = "live" }, nest), mf.future(nest)
-            while not a:output():find("inner") and not a:wait(0.01) and not b:output():find("inner") do end
-            b:cancel()
-            setmetatable({}, { __gc = function() pcall(a.value, a) pcall(mf.future, nest) end })]], nil,
-            { deadline = 20 })
-        assert.equal(0, r.code, r.err)
-        assert.matches("cancelled\n$", r.err)
-    end)
+    for _, pair in ipairs({ "threads threads", "threads processes", "processes threads", "processes processes" }) do
+        it("M8: states inside of states end with it: " .. pair, function()
+            local outer, inner = pair:match("(%S+) (%S+)")
+            local r = program.script(([[
+                local mf = require("moonfleet")
+                mf.plan({ { "%s", workers = 2 }, { "%s", workers = 2 } })
+                local function nest()
+                    local inner = require("moonfleet")
+                    local list = {}
+                    for i = 1, 4 do list[i] = inner.future(function() while true do end end) end
+                    list[1]:wait(0.02)
+                    print("inner runs")
+                    list[1]:value()
+                end
+                local a, b = mf.future({ output = "live" }, nest), mf.future(nest)
+                while not a:output():find("inner") and not a:wait(0.01) and not b:output():find("inner") do end
+                b:cancel()
+                local function late() pcall(a.value, a) pcall(mf.future, nest) end
+                setmetatable({}, { __gc = late })]]):format(outer, inner), nil, { deadline = 20 })
+            assert.equal(0, r.code, r.err)
+            assert.matches("cancelled\n$", r.err)
+        end)
+    end
 end)
 
 describe("M11: standard output that is closed or full", function()
@@ -230,7 +239,7 @@ end)
 
 describe("M13: waiting in a worker", function()
     it("of one worker, for its own futures, is no deadlock", function()
-        for _, plan in ipairs({ "threads:1", "sequential" }) do
+        for _, plan in ipairs({ "threads:1", "sequential", "processes:1" }) do
             local r = program.script([[
                 local mf = require("moonfleet")
                 local function depth(n)
@@ -244,96 +253,105 @@ describe("M13: waiting in a worker", function()
     end)
 
     it("with as many waiting tasks as workers is no deadlock", function()
-        local r = program.script([[
-            local mf = require("moonfleet")
-            mf.plan({ { "threads", workers = 2 }, { "threads", workers = 1 } })
-            local list = {}
-            for i = 1, 8 do
-                list[i] = mf.future(function()
-                    local inner = require("moonfleet")
-                    return inner.future(function() return i end):value()
-                end)
-            end
-            local sum = 0
-            for i = 8, 1, -1 do sum = sum + list[i]:value() end
-            print(sum)]], nil, { deadline = 30 })
-        assert.equal("36\n", r.out, r.err)
+        for _, backend in ipairs({ "threads", "processes" }) do
+            local r = program.script(([[
+                local mf = require("moonfleet")
+                mf.plan({ { "BACKEND", workers = 2 }, { "BACKEND", workers = 1 } })
+                local list = {}
+                for i = 1, 8 do
+                    list[i] = mf.future(function()
+                        local inner = require("moonfleet")
+                        return inner.future(function() return i end):value()
+                    end)
+                end
+                local sum = 0
+                for i = 8, 1, -1 do sum = sum + list[i]:value() end
+                print(sum)]]):gsub("BACKEND", backend), nil, { deadline = 30 })
+            assert.equal("36\n", r.out, r.err)
+        end
     end)
 end)
 
 describe("M14: futures that nobody waits for", function()
-    it("run, and leave nothing behind", function()
-        local r = program.script([[
-            local mf = require("moonfleet")
-            local function resident()
-                return tonumber(io.open("/proc/self/status"):read("a"):match("VmRSS:%s*(%d+)"))
-            end
-            local text = ("x"):rep(10000)
-            local function drop(n)
-                for i = 1, n do
-                    mf.future(function(s) return s .. i end, text)
-                    if i % 100 == 0 then collectgarbage() mf.future(load("return 1")):value() end
+    for _, plan in ipairs(PLANS) do
+        it("run, and leave nothing behind: " .. plan, function()
+            local r = program.script([[
+                local mf = require("moonfleet")
+                local function resident()
+                    return tonumber(io.open("/proc/self/status"):read("a"):match("VmRSS:%s*(%d+)"))
                 end
+                local text = ("x"):rep(10000)
+                local function drop(n)
+                    for i = 1, n do
+                        mf.future(function(s) return s .. i end, text)
+                        if i % 100 == 0 then collectgarbage() mf.future(load("return 1")):value() end
+                    end
+                end
+                drop(1000)
+                local before = resident()
+                drop(10000)
+                print(resident() - before < 30000, resident() - before)]], nil,
+                { deadline = 60, env = { MOONFLEET_PLAN = plan } })
+            assert.equal(0, r.code, r.err)
+            if not fails.sanitized() then
+                assert.matches("^true", r.out)
             end
-            drop(1000)
-            local before = resident()
-            drop(10000)
-            print(resident() - before < 30000, resident() - before)]], nil, { deadline = 60 })
-        assert.equal(0, r.code, r.err)
-        if not fails.sanitized() then
-            assert.matches("^true", r.out)
-        end
-    end)
+        end)
+    end
 end)
 
 describe("M15: odd time limits", function()
-    it("are defined", function()
-        mf.with_plan({ { "threads", workers = 1 } }, function()
-            local f = mf.future(H.spin)
-            for _, seconds in ipairs({ 0, 1e-300 }) do
-                assert.is_false(f:wait(seconds))
-                assert.equal("timeout", H.failure(f.value, f, seconds).kind)
-                assert.equal(0, #mf.wait({ f }, { timeout = seconds }))
-            end
-            assert.is_false(f:wait(-1))
-            assert.is_false((pcall(f.wait, f, 0 / 0)))
-            for _, bad in ipairs({ 0 / 0, -1, 0, "1" }) do
-                assert.is_false((pcall(mf.future, { timeout = bad }, H.square, 2)), tostring(bad))
-            end
-            f:cancel()
-            for _, long in ipairs({ 1e9, 1e300, 1 / 0 }) do
-                local g = mf.future({ timeout = long }, H.square, 3)
-                assert.is_true(g:wait(long))
-                assert.equal(9, g:value(long))
-            end
+    for _, backend in ipairs({ "threads", "processes" }) do
+        it("are defined: " .. backend, function()
+            mf.with_plan({ { backend, workers = 1 } }, function()
+                local f = mf.future(H.spin)
+                for _, seconds in ipairs({ 0, 1e-300 }) do
+                    assert.is_false(f:wait(seconds))
+                    assert.equal("timeout", H.failure(f.value, f, seconds).kind)
+                    assert.equal(0, #mf.wait({ f }, { timeout = seconds }))
+                end
+                assert.is_false(f:wait(-1))
+                assert.is_false((pcall(f.wait, f, 0 / 0)))
+                for _, bad in ipairs({ 0 / 0, -1, 0, "1" }) do
+                    assert.is_false((pcall(mf.future, { timeout = bad }, H.square, 2)), tostring(bad))
+                end
+                f:cancel()
+                for _, long in ipairs({ 1e9, 1e300, 1 / 0 }) do
+                    local g = mf.future({ timeout = long }, H.square, 3)
+                    assert.is_true(g:wait(long))
+                    assert.equal(9, g:value(long))
+                end
+            end)
         end)
-    end)
+    end
 end)
 
 describe("M16: very many tasks", function()
-    it("wait in the queue and their results unread, in bounded memory", function()
-        local r = program.script([[
-            local mf = require("moonfleet")
-            mf.plan("threads", { workers = 2 })
-            local function resident()
-                return tonumber(io.open("/proc/self/status"):read("a"):match("VmRSS:%s*(%d+)"))
+    for _, plan in ipairs(PLANS) do
+        it("wait in the queue and their results unread, in bounded memory: " .. plan, function()
+            local r = program.script([[
+                local mf = require("moonfleet")
+                local function resident()
+                    return tonumber(io.open("/proc/self/status"):read("a"):match("VmRSS:%s*(%d+)"))
+                end
+                local square, list = load("local x = ... return x * x"), {}
+                local gates = { mf.future(load("while true do end")), mf.future(load("while true do end")) }
+                local before = resident()
+                for i = 1, 100000 do list[i] = mf.future(square, i) end
+                local bytes = (resident() - before) * 1024 / 100000
+                gates[1]:cancel()
+                gates[2]:cancel()
+                mf.wait(list, { timeout = 100 })
+                local after = (resident() - before) * 1024 / 100000
+                local sum = 0
+                for i = 1, 100000 do sum = sum + list[i]:value() end
+                print(sum, bytes < 1000, after < 1000, bytes, after)]], nil,
+                { deadline = 100, env = { MOONFLEET_PLAN = plan } })
+            assert.equal(0, r.code, r.err)
+            assert.matches("^333338333350000\t", r.out)
+            if not fails.sanitized() then
+                assert.matches("\ttrue\ttrue\t", r.out)
             end
-            local square, list = load("local x = ... return x * x"), {}
-            local gates = { mf.future(load("while true do end")), mf.future(load("while true do end")) }
-            local before = resident()
-            for i = 1, 100000 do list[i] = mf.future(square, i) end
-            local bytes = (resident() - before) * 1024 / 100000
-            gates[1]:cancel()
-            gates[2]:cancel()
-            mf.wait(list, { timeout = 100 })
-            local after = (resident() - before) * 1024 / 100000
-            local sum = 0
-            for i = 1, 100000 do sum = sum + list[i]:value() end
-            print(sum, bytes < 1000, after < 1000, bytes, after)]], nil, { deadline = 100 })
-        assert.equal(0, r.code, r.err)
-        assert.matches("^333338333350000\t", r.out)
-        if not fails.sanitized() then
-            assert.matches("\ttrue\ttrue\t", r.out)
-        end
-    end)
+        end)
+    end
 end)
