@@ -259,11 +259,15 @@ static void after_read(struct mf_peer *a, struct mf_pool *pool)
         mf_sched_lose_all(pool, fault.text);
 }
 
-/* What came from it could not be taken. */
+/* What came from it could not be taken. A greeting that was refused has left its reason in bye. */
 static void give_up(struct mf_peer *a, const struct mf_fault *fault)
 {
     char why[sizeof fault->text + 32];
-    snprintf(why, sizeof why, "%s: %s", fault->code == MF_ENOMEM ? "was given up" : "broke the protocol", fault->text);
+    const char *what = fault->code == MF_ENOMEM ? "was given up" : "broke the protocol";
+    bool refused = !a->greeted && a->bye[0];
+    snprintf(why, sizeof why, "%s: %s", refused ? "was refused" : what, refused ? a->bye : fault->text);
+    if (refused)
+        a->bye[0] = '\0';
     mf_peer_end(a, why);
 }
 

@@ -42,6 +42,7 @@ struct mf_pool *mf_pool_new(struct mf_owner *owner, const struct mf_backend *bac
     mf_queue_init(&pool->queue);
     mf_list_init(&pool->created);
     mf_list_init(&pool->sleepers);
+    mf_list_init(&pool->ahead);
     mf_list_init(&pool->leavers);
     pool->owner = owner;
     pool->backend = backend;

@@ -81,6 +81,7 @@ struct mf_pool {
     struct mf_list created;  /* futures of the pool that are CREATED */
     struct mf_list sleepers; /* idle workers that sleep, the last to fall asleep first */
     int waking;              /* woken, but not yet looking for work */
+    struct mf_list ahead;    /* futures that are SENT */
     struct mf_list leavers;  /* workers that have left and can be joined */
     int running;             /* futures in state RUNNING */
     int sent;                /* futures in state SENT */

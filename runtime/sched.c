@@ -1,7 +1,7 @@
 /* Design note: one queue a pool, in bands of equal priority (nearly always one band, so queueing is an append), and
  * beside it one short list a worker for the futures pinned to it. A future is in exactly one place: waiting for its
- * arguments (CREATED), in a queue (QUEUED), in a worker's running field (RUNNING), or nowhere (final). While it is
- * not final the runtime holds one reference to it and it holds one to its pool.
+ * arguments (CREATED), in a queue (QUEUED), with a worker ahead of time (SENT), in a worker's running field (RUNNING),
+ * or nowhere (final). While it is not final the runtime holds one reference to it and it holds one to its pool.
  *
  * Tried and dropped: letting a worker take several tasks at once. It halves the locking of trivial tasks, but a long
  * task then holds up short ones behind it while other workers are idle. */
@@ -100,6 +100,7 @@ struct mf_future *mf_sched_send(struct mf_worker *w)
     if (!f)
         return NULL;
     unqueue(f);
+    mf_list_insert(&w->pool->ahead, &f->link);
     mf_future_move(f, MF_FUTURE_QUEUED, MF_FUTURE_SENT);
     w->pool->sent++;
     return f;
@@ -108,6 +109,7 @@ struct mf_future *mf_sched_send(struct mf_worker *w)
 void mf_sched_start(struct mf_worker *w, struct mf_future *f)
 {
     w->pool->sent--;
+    mf_list_remove(&f->link);
     assign(w, f);
 }
 
@@ -125,6 +127,7 @@ void mf_sched_return(struct mf_future *f)
     else
         pool->sent--;
     f->attempts -= started;
+    mf_list_remove(&f->link);
     mf_list_insert(list->next, &f->link);
     mf_future_move(f, mf_future_state(f), MF_FUTURE_QUEUED);
     mf_queue_count_in(&pool->queue, f);
@@ -153,6 +156,7 @@ static void end(struct mf_future *f, enum mf_future_state state, enum mf_failure
         pool->running--;
     } else if (from == MF_FUTURE_SENT) {
         pool->sent--;
+        mf_list_remove(&f->link);
     } else {
         mf_list_remove(&f->link);
     }
@@ -391,6 +395,7 @@ void mf_sched_cancel_all(struct mf_pool *pool)
     cancel_list(&pool->queue.homeless);
     for (size_t i = 0; i < pool->queue.nbands; i++)
         cancel_list(&pool->queue.bands[i]->futures);
+    cancel_list(&pool->ahead);
     for (int i = 0; i < pool->size; i++) {
         struct mf_worker *w = pool->workers[i];
         if (!w)

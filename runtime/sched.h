@@ -13,7 +13,7 @@
  * is queued for it. */
 struct mf_future *mf_sched_take(struct mf_worker *worker);
 
-/* For workers that get tasks ahead of time. send: the next future for this worker, now SENT and in no list; NULL when
+/* For workers that get tasks ahead of time. send: the next future for this worker, now SENT; NULL when
  * nothing is queued for it. start: a SENT future is what the worker, which is IDLE, runs now. return: a future
  * that was SENT, or taken for RUNNING, but not started goes back to the front of its queue. */
 struct mf_future *mf_sched_send(struct mf_worker *worker);

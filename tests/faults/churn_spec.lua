@@ -95,6 +95,24 @@ describe("worker processes", function()
         assert.equal("whole\n", r.out, r.err)
     end)
 
+    it("M7: that have tasks ahead when their pool is closed leave none without its end", function()
+        local pool = core.pool("processes", { workers = 2, grace = 0.1 })
+        for i = 1, 200 do -- so that tasks are known to be short
+            assert.equal(i * i, H.value(core.submit(pool, nil, H.square, i)))
+        end
+        local list = {}
+        for i = 1, 40 do
+            list[i] = core.submit(pool, nil, H.spin)
+        end
+        H.eventually(function()
+            return list[1]:state() == "running"
+        end, "the first to run")
+        pool:close()
+        for i = 1, 40 do
+            assert.equal("cancelled", list[i]:state())
+        end
+    end)
+
     it("R8: come and go, two hundred times, and leave descriptors and memory as they were", function()
         local function cycle(n)
             for i = 1, n do
