@@ -149,7 +149,7 @@ int main(int argc, char **argv)
         {"reaping", test_reaping},
     };
     if (argc == 3 && strcmp(argv[1], "--agent") == 0)
-        return mf_serve(argv[2]);
+        return mf_serve(argv[2], false);
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
         if (argc == 2 && strcmp(argv[1], tests[i].name) == 0) {
             tests[i].run();
