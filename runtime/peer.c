@@ -100,10 +100,13 @@ static enum mf_err send_code(struct mf_peer *a, struct mf_blob *code, uint64_t *
         return e;
     const struct mf_msg_part part = {code->data, code->len};
     const struct mf_holds *holds = code->holds;
+    e = mf_codes_learn(&a->known, *id); /* first, since what it has been sent must be known */
+    if (e != MF_OK)
+        return e;
     e = mf_share_queue(&a->share, a->link, *id, &holds, 1);
     if (e == MF_OK)
-        e = mf_codes_learn(&a->known, *id);
-    if (e == MF_OK && (e = mf_link_queue(a->link, MF_MSG_CODE, *id, &part, 1)) != MF_OK)
+        e = mf_link_queue(a->link, MF_MSG_CODE, *id, &part, 1);
+    if (e != MF_OK)
         mf_codes_unlearn(&a->known, *id);
     return e;
 }
