@@ -219,7 +219,7 @@ $(LIBRARY): $(RUNTIME_OBJ) $(VM_OBJ) $(BUILD)/sources
 	@echo "  AR  $@"; rm -f $@; $(AR) rcs $@ $(RUNTIME_OBJ) $(VM_OBJ)
 
 $(PROGRAM): $(PROGRAM_OBJ) $(LIBRARY)
-	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -Wl,-E -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -Wl,-E -Wl,-z,now -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
 
 # The archive gives only what the objects in front of it do not have.
 # The linker takes what is not there yet from the library, so its launch_ssh.o, and with it libssh2, stays out.

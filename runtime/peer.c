@@ -57,8 +57,17 @@ void mf_peer_start_ready(struct mf_peer *a)
     }
 }
 
+struct mf_flight *mf_peer_take_off(struct mf_peer *a, const struct mf_flight *flight)
+{
+    struct mf_flight *f = mf_peer_flight(a, a->n++);
+    *f = *flight;
+    a->pool->awaited++;
+    return f;
+}
+
 void mf_peer_land(struct mf_peer *a, struct mf_flight *flight)
 {
+    a->pool->awaited -= !flight->gone;
     flight->gone = true;
     flight->future = NULL;
     while (a->n > 0 && mf_peer_flight(a, 0)->gone) {
@@ -105,7 +114,7 @@ enum mf_err mf_peer_send_setup(struct mf_peer *a, const struct mf_setup *setup)
     mf_msg_pack_task_head(head, &task);
     const struct mf_msg_part parts[] = {{head, sizeof head}, {setup->args ? setup->args->data : NULL, task.args.n}};
     uint64_t id = ++a->pool->owner->next_id;
-    *mf_peer_flight(a, a->n++) = (struct mf_flight){.id = id, .setup = true};
+    mf_peer_take_off(a, &(struct mf_flight){.id = id, .setup = true});
     return mf_link_queue(a->link, MF_MSG_TASK, id, parts, 2);
 }
 
@@ -196,6 +205,7 @@ enum mf_err mf_peer_greet(struct mf_peer *a, struct mf_fault *fault)
         a->lanes[i]->deadline = MF_SYS_NEVER;
         mf_worker_move(a->lanes[i], MF_WORKER_STARTING, MF_WORKER_IDLE);
     }
+    a->alone = a->child.twin;
     if (!a->child.twin)
         e = send_init(a);
     size_t setups = a->lanes[0]->setups;
@@ -282,6 +292,7 @@ static void attach(struct mf_peer *a, struct mf_stream_end *stream, struct mf_fa
     if (!loop || mf_peer_watch(a, loop) != MF_OK) {
         mf_peer_end(a, "could not be watched: out of memory");
     } else if (a->child.twin) {
+        mf_link_trust(a->link);
         if (mf_peer_greet(a, fault) != MF_OK)
             mf_peer_end(a, fault->text);
     } else {

@@ -76,7 +76,8 @@ static void return_flights(struct mf_peer *a, const char *text)
         if (!flight->gone && !flight->lane && flight->future)
             mf_sched_return(flight->future);
     }
-    a->n = 0;
+    while (a->n > 0)
+        mf_peer_land(a, mf_peer_flight(a, 0));
     for (int i = 0; i < a->nlanes; i++) {
         struct mf_worker *w = a->lanes[i];
         if (!w->running)
@@ -142,12 +143,13 @@ static void bury(struct mf_peer *a, const char *how)
     mf_log(MF_LOG_POOL, "%s", text);
     unwatch(a);
     return_flights(a, text);
+    pool->awaited -= a->dismissed;
     if (!greeted)
         pool->starting--;
     leave_slots(a);
     if (host)
         pool->backend->departed(pool, host, text);
-    else if (!served)
+    else if (!served && !a->dismissed)
         count_birth(pool, text);
     if (atomic_load(&pool->queue.pending) && !pool->closing && pool->backend->feed(pool, &fault) != MF_OK)
         mf_sched_lose_all(pool, fault.text);

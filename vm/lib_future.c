@@ -192,7 +192,7 @@ static void encode_arguments(lua_State *L, struct mf_buf *out, int first, int la
 
 uint64_t mf_lib_begin_live(lua_State *L, const struct mf_pool *pool, struct mf_encode_options *encode)
 {
-    if (!pool->backend->inherits)
+    if (!pool->backend->inherits || pool->lasting)
         return 0;
     encode->live_number = mf_live_new(L);
     encode->live = lua_gettop(L);

@@ -142,7 +142,8 @@ function Cluster:__tostring()
 end
 
 ---Starts a cluster: `mf.cluster(4)`, or `mf.cluster { backend = "threads", workers = 4 }` with the options that a plan
----of that backend takes.
+---of that backend takes. Workers that are forks are made when they are first needed, and stay: later tasks find the
+---modules as they were then, and are sent all else.
 ---@param given integer|table|nil nil: `mf.cores()` workers
 ---@return moonfleet.Cluster
 function M.cluster(given)
@@ -159,7 +160,9 @@ function M.cluster(given)
     local backend = level.backend == nil and "threads" or level.backend
     level.backend = nil
     local plan = plans.make(where, backend, level)
-    return setmetatable({ record = plans.open(plans.record(plan)) }, Cluster)
+    local record = plans.record(plan)
+    record.lasting = true
+    return setmetatable({ record = plans.open(record) }, Cluster)
 end
 
 return M
