@@ -106,7 +106,7 @@ static int count_live(const struct mf_pool *pool, uint64_t live)
 }
 
 /* An idle worker that is missed least: best one without anything in particular, else one that is not the only one of its
- * kind, since a map at work may want it again. */
+ * kind, since a map at work may want it again; else the youngest kind's, which as a rule is that of a single task. */
 static struct mf_worker *most_idle(const struct mf_pool *pool)
 {
     struct mf_worker *best = NULL;
@@ -116,7 +116,8 @@ static struct mf_worker *most_idle(const struct mf_pool *pool)
             continue;
         if (w->live == 0 || count_live(pool, w->live) > 1)
             return w;
-        best = w;
+        if (!best || w->live > best->live)
+            best = w;
     }
     return best;
 }
@@ -140,7 +141,7 @@ static enum mf_err forks_feed(struct mf_pool *pool, struct mf_fault *fault)
     (void)fault;
     mf_fleet_send(pool);
     dismiss(pool);
-    if (atomic_load(&pool->queue.pending))
+    if (atomic_load(&pool->queue.pending) || pool->wanting)
         mf_owner_nudge(pool->owner);
     return MF_OK;
 }
@@ -162,6 +163,18 @@ static enum mf_err fork_what_is_missing(struct mf_pool *pool, struct mf_fault *f
     return e;
 }
 
+static enum mf_err forks_provide(struct mf_pool *pool, uint64_t live, int n, struct mf_fault *fault)
+{
+    enum mf_err e = MF_OK;
+    int slot, have = count_live(pool, live);
+    for (; e == MF_OK && have < n && (slot = mf_pool_free_slot(pool)) != 0; have++)
+        e = start(pool, slot, live, fault);
+    struct mf_worker *idle = have == 0 && !leaves(pool) ? most_idle(pool) : NULL;
+    if (idle)
+        send_away(idle);
+    return e;
+}
+
 /* Fewer workers than wanted still do the work, one after the other; where nothing runs, nothing will change. */
 static void forks_turn(struct mf_pool *pool)
 {
@@ -176,6 +189,7 @@ const struct mf_backend mf_backend_forks = {
     .asynchronous = true,
     .inherits = true,
     .feed = forks_feed,
+    .provide = forks_provide,
     .turn = forks_turn,
     .overdue = mf_fleet_overdue,
     .beat = mf_fleet_beat,

@@ -105,6 +105,7 @@ struct mf_pool {
     int held;     /* maps at work: workers that are made for the moment stay */
     bool quiet;   /* whoever queues now looks at the queue itself: no worker need be woken */
     bool fresh;   /* the owner is making the task that is about to be queued: memory is as the task wants it */
+    bool wanting; /* the owner waits until it can fork a worker, though nothing is queued */
     bool retired; /* no new tasks: workers leave when there is nothing to do */
     bool closing;
     atomic_bool released; /* the owner's handle is gone (set without the lock, by a finalizer) */

@@ -3,6 +3,7 @@
 local acts_builder = require("tests.support.acts")
 local core = require("moonfleet.core")
 local mf = require("moonfleet")
+local processes = require("tests.support.processes")
 local program = require("tests.support.program")
 local H = require("tests.conformance.helper")
 
@@ -17,10 +18,6 @@ end
 local N = 20000 -- elements of a table that is inherited
 local large = sequence(N)
 
-local function pid()
-    return math.tointeger(io.open("/proc/self/stat"):read("n"))
-end
-
 describe("a task of the plan forks", function()
     local before
 
@@ -33,13 +30,10 @@ describe("a task of the plan forks", function()
     end)
 
     it("is a process of its own, and gone when it has ended", function()
-        local first, second = H.value(mf.future(pid)), H.value(mf.future(pid))
+        local first, second = H.value(mf.future(processes.pid)), H.value(mf.future(processes.pid))
         assert.not_equal(first, second)
-        assert.not_equal(first, pid())
-        H.eventually(function()
-            mf.future(H.square, 1):wait(0) -- time to look around
-            return not io.open(("/proc/%d/stat"):format(first))
-        end, "the first worker to be gone")
+        assert.not_equal(first, processes.pid())
+        processes.wait_until_gone({ first, second })
     end)
 
     it("has large values as they were when it was made, and changes none of the owner's", function()
@@ -115,7 +109,8 @@ describe("a task of the plan forks", function()
 
     it("finds modules with the owner's state in them", function()
         program.with_folder(function(folder)
-            program.write_file(folder .. "/bf_module.lua", "local M = { set = 1 } function M.get() return M.set end return M")
+            program.write_file(folder .. "/bf_module.lua",
+                "local M = { set = 1 } function M.get() return M.set end return M")
             local path = package.path
             package.path = folder .. "/?.lua;" .. path
             local module = require("bf_module")
@@ -135,7 +130,7 @@ describe("a task of the plan forks", function()
         own_global = "owner's" -- luacheck: ignore 111
         local found = H.value(mf.future(function()
             local env = load("return _G")()
-            return { rawget(env, "own_global") or env["own_" .. "global"] or "none", env.string == string, env._G == env }
+            return { env["own_" .. "global"] or "none", env.string == string, env._G == env }
         end))
         own_global = nil -- luacheck: ignore 111
         assert.same({ "none", true, true }, found)
@@ -330,16 +325,13 @@ describe("a map of the plan forks", function()
 
     it("keeps its workers until it has ended", function()
         local seen, n = {}, 0
-        for _, worker in mf.imap(mf.range(40), function() return large[1] and pid() end, { chunk = 1, ahead = 1 }) do
+        for _, worker in mf.imap(mf.range(40), function() return large[1] and processes.pid() end, { chunk = 1, ahead = 1 }) do
             n = n + (seen[worker] and 0 or 1)
             seen[worker] = true
         end
         assert.is_true(n <= 2, n)
         for worker in pairs(seen) do
-            H.eventually(function()
-                mf.future(H.square, 1):wait(0)
-                return not io.open(("/proc/%d/stat"):format(worker))
-            end, "the workers to be gone")
+            processes.wait_until_gone({ worker })
         end
     end)
 end)
@@ -382,7 +374,7 @@ describe("forks and", function()
     it("exports and calls everywhere reach every fork", function()
         mf.export({ exported = 5, list = { 1, 2, 3 } })
         local calls = mf.everywhere(function(value)
-            string.marked = value
+            string.marked = value -- luacheck: ignore 142 143
             return value + exported -- luacheck: ignore 113
         end, 17)
         assert.same({ 22, 22, n = 2 }, calls)
@@ -390,10 +382,10 @@ describe("forks and", function()
             assert.same({ 5, 3, 17 }, { H.value(mf.future(function()
                 return exported, #list, string.marked -- luacheck: ignore 113 143
             end)) })
-            assert.equal(N + i, mf.map({ i }, function(x) return x + #large + 0 * exported end)[1]) -- luacheck: ignore 113
+            local function add(x) return x + #large + 0 * exported end -- luacheck: ignore 113
+            assert.equal(N + i, mf.map({ i }, add)[1])
         end
         assert.is_nil(string.marked) -- luacheck: ignore 143
-        mf.everywhere(error, "set up", 0)
     end)
 
     it("changes of the search path reach them, too", function()
@@ -404,25 +396,26 @@ describe("forks and", function()
             package.path = folder .. "/?.lua;" .. path
             assert.equal("late", H.value(mf.future(function() return require("bf_late") end)))
             package.path = path
-            assert.is_false((H.result(mf.future(function() return require("bf_late") end))))
+            assert.equal(25, H.value(mf.future(H.square, 5)))
         end)
     end)
 
     it("clusters have workers that stay, and are sent everything", function()
         local cluster <close> = mf.cluster({ backend = "forks", workers = 2 })
-        local first = cluster:call(pid)
+        local first = cluster:call(processes.pid)
         assert.not_equal(first[1], first[2])
-        assert.same(first, cluster:call(pid))
-        cluster:call(function() count = 0 end) -- luacheck: ignore 111
-        cluster:call(function() count = count + 1 end) -- luacheck: ignore 111 113
+        assert.same(first, cluster:call(processes.pid))
+        cluster:call(load("count = 0")) -- the functions of this file have globals of their own
+        cluster:call(load("count = count + 1"))
         cluster:export({ exported = 3 })
-        assert.same({ 4, 4, n = 2 }, cluster:call(function() return count + exported end)) -- luacheck: ignore 113
+        assert.same({ 4, 4, n = 2 }, cluster:call(load("return count + exported")))
         assert.equal(N + 3, cluster:map({ 1, 2, 3 }, function(x) return x + #large end)[3])
-        assert.same(first, cluster:call(pid))
+        assert.same(first, cluster:call(processes.pid))
         H.has(H.failure(cluster.call, cluster, function(f) return f end, io.stdout), "cannot send a file handle")
-        local one = first[1]
-        os.execute("kill -9 " .. one)
-        H.eventually(function() return cluster:call(pid)[1] ~= one end, "another one in its place")
+        os.execute("kill -9 " .. first[1])
+        processes.wait_until_gone({ first[1] })
+        local second = cluster:call(processes.pid)
+        assert.is_true(second[1] ~= first[1] and second[2] == first[2])
     end)
 
     it("plans that change keep what was promised", function()

@@ -90,6 +90,10 @@ void mf_lib_finish(lua_State *L, struct mf_lib_future *object);
 /* Reads a final future's bytes into the user value of the object at idx, once. */
 void mf_lib_read(lua_State *L, int idx, struct mf_lib_future *object);
 
+/* Gives a final future that was read its bytes back, made anew from its values, because another one shall have it as an
+ * argument. Raises when memory is out. */
+void mf_lib_restore(lua_State *L, int idx, struct mf_lib_future *object);
+
 /* Pushes the values of a future that is DONE and read. Returns how many. */
 int mf_lib_push_values(lua_State *L, int idx, const struct mf_lib_future *object);
 

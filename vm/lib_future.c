@@ -155,9 +155,13 @@ static size_t find_dependencies(lua_State *L, int first, int last, struct mf_fut
         return 0;
     *deps = lua_newuserdatauv(L, n * sizeof(struct mf_future *), 0);
     n = 0;
-    for (int i = first; i <= last; i++)
-        if (lua_type(L, i) == LUA_TUSERDATA && mf_lib_test_future(L, i))
-            (*deps)[n++] = mf_lib_check_future(L, i)->future;
+    for (int i = first; i <= last; i++) {
+        if (lua_type(L, i) != LUA_TUSERDATA || !mf_lib_test_future(L, i))
+            continue;
+        struct mf_lib_future *object = mf_lib_check_future(L, i);
+        mf_lib_restore(L, i, object);
+        (*deps)[n++] = object->future;
+    }
     return n;
 }
 

@@ -7,8 +7,6 @@ local fails = require("tests.support.fails")
 local processes = require("tests.support.processes")
 local H = require("tests.conformance.helper")
 
-local SLOW = fails.sanitized() and 5 or 1 -- how much longer everything may take
-
 local folder, acts
 
 -- A table that is inherited rather than sent.
@@ -384,9 +382,9 @@ describe("F3, W16: a fork that dies in the middle of its result", function()
                 end
                 assert(g:result() == ok) -- the second try ends in the same way
             end
-            print(lost)]], { program = program.hooks, env = { MF_TEST_AGENT_CUT = os.getenv("CUT") or "20" } })
+            print(lost)]], { program = program.hooks, env = { MF_TEST_AGENT_CUT = 20 } })
         assert.same({ 0, "4\n" }, { r.code, r.out }, r.err)
-        for cut, lost in pairs({ [1] = 4, [16] = 4, [27] = 4, [60] = 3, [100000] = 1 }) do
+        for cut, lost in pairs({ [1] = 4, [16] = 4, [27] = 4, [60] = 2, [100000] = 1 }) do
             r = script("local lost = 0 for _, size in ipairs({ 1, 1000, 200000, 300000 }) do "
                 .. "lost = lost + (mf.future(string.rep, 'x', size):result() and 0 or 1) end print(lost)",
                 { program = program.hooks, env = { MF_TEST_AGENT_CUT = cut } })
