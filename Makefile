@@ -58,6 +58,8 @@ SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=
 ALL_CFLAGS = -std=c11 $(CFLAGS) -ffp-contract=off $(SANITIZE_FLAGS) -fvisibility=hidden -pthread $(WARNINGS)
 ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L $(if $(HOOKS),-DMF_TEST_HOOKS) $(CPPFLAGS)
 ALL_LDFLAGS = $(SANITIZE_FLAGS) -pthread $(LDFLAGS)
+# Lua's functions are there for C modules; all symbols are found at the start, and not anew in each fork.
+PROGRAM_LDFLAGS = -Wl,-E -Wl,-z,now
 SYSTEM_LIBS = -lm -ldl
 LDLIBS = $(SSH_LIBS) $(SYSTEM_LIBS)
 # For the loops over numbers in runtime/array_*.c: vectors, and no errno or traps of single elements, which would forbid
@@ -235,16 +237,16 @@ $(LIBRARY): $(RUNTIME_OBJ) $(VM_OBJ) $(BUILD)/sources
 	@echo "  AR  $@"; rm -f $@; $(AR) rcs $@ $(RUNTIME_OBJ) $(VM_OBJ)
 
 $(PROGRAM): $(PROGRAM_OBJ) $(LIBRARY)
-	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -Wl,-E -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
 
 # The archive gives only what the objects in front of it do not have.
 # The linker takes what is not there yet from the library, so its launch_ssh.o, and with it libssh2, stays out.
 $(NODE_PROGRAM): $(PROGRAM_OBJ) $(BUILD)/runtime/launch_none.o $(LIBRARY)
-	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -s -Wl,-E -o $@ $(PROGRAM_OBJ) $(BUILD)/runtime/launch_none.o $(LIBRARY) \
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -s $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(BUILD)/runtime/launch_none.o $(LIBRARY) \
 		$(LUA_LDLIBS) $(SYSTEM_LIBS)
 
 $(HOOKS_PROGRAM): $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY)
-	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -Wl,-E -o $@ $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(RUNTIME_LIB) $(BUILD)/flags
 	$(compile) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(RUNTIME_LIB) $(LDLIBS)

@@ -4,7 +4,12 @@
  * lock, as in a master.
  *
  * A result is written out before the next task starts. So when an agent dies, at most the first task whose result has
- * not arrived can have been started, and the master may give the others to somebody else. */
+ * not arrived can have been started, and the master may give the others to somebody else.
+ *
+ * A fork of the master is alone with its first task, nearly always its only one: the thread would cost as much as the
+ * fork. The master interrupts that task by a signal, sends nothing ahead of its end, and sees for itself whether the
+ * process lives; what the task prints is written before it goes on. Where no signal tells the child of its parent's end,
+ * the thread is there from the start. */
 #include "agent.h"
 
 #include <stddef.h>
@@ -13,6 +18,7 @@
 
 #include "agent_link.h"
 #include "sys.h"
+#include "sys_fd.h"
 
 #define PATIENCE_NS 2000000           /* a task that runs longer hands the loop to the alarm's thread */
 #define SPIN_NS     50000             /* polling for the next task before sleeping */
@@ -25,9 +31,11 @@ struct agent {
     const char *name;
     struct mf_agent_job *running;
     uint64_t started;
-    atomic_bool wanted; /* the running task must stop */
-    pthread_t thread;   /* which runs tasks */
+    atomic_bool *wanted;   /* the running task must stop */
+    atomic_bool cancelled; /* wanted of all tasks but a fork's first */
+    pthread_t thread;      /* which runs tasks */
     struct mf_port port;
+    bool alone;             /* no other thread until the first task has ended: see the design note */
     bool own_turn;          /* the task's own thread turns the loop (it waits for something) */
     uint64_t fetch;         /* number of the last module asked for */
     bool fetched;           /* its answer has come */
@@ -41,7 +49,7 @@ static void on_cancel(struct mf_agent_link *master, uint64_t id)
     struct agent *a = master->worker;
     if (!a->running || a->running->id != id)
         return;
-    atomic_store(&a->wanted, true);
+    atomic_store(a->wanted, true);
     mf_sys_interrupt_thread(a->thread);
 }
 
@@ -75,15 +83,29 @@ static uint64_t take_over(struct mf_owner *owner)
     return a->running ? mf_sys_now() + PATIENCE_NS : MF_SYS_NEVER;
 }
 
-/* The task's thread turns the loop until *done is true, or the backlog is short again when done is NULL. */
-static void wait_in_task(struct agent *a, const bool *done)
+static void set_alarm(struct agent *a, uint64_t moment)
+{
+    if (!a->alone)
+        mf_owner_alarm(a->master->owner, moment);
+}
+
+/* The task's thread turns the loop until *done is true, or when done is NULL, until no more than most bytes wait to be
+ * written. */
+static void wait_in_task(struct agent *a, const bool *done, size_t most)
 {
     a->own_turn = true;
-    while (done ? !*done : mf_link_pending(a->master->link) > BACKLOG / 2)
+    while (done ? !*done : mf_link_pending(a->master->link) > most)
         mf_loop_turn(a->master->loop, MF_SYS_NEVER, 0);
     a->own_turn = false;
     if (a->running)
-        mf_owner_alarm(a->master->owner, mf_sys_now() + PATIENCE_NS);
+        set_alarm(a, mf_sys_now() + PATIENCE_NS);
+}
+
+/* So that the backlog stays short; nobody else would write it while a fork is alone with its task. */
+static void drain(struct agent *a)
+{
+    if (pthread_equal(pthread_self(), a->thread) && mf_link_pending(a->master->link) > (a->alone ? 0 : BACKLOG))
+        wait_in_task(a, NULL, a->alone ? 0 : BACKLOG / 2);
 }
 
 /* --- Tasks ---------------------------------------------------------------------------------------------------------- */
@@ -100,8 +122,7 @@ static void port_emit(struct mf_port *port, enum mf_stream stream, const void *b
     pthread_mutex_lock(&a->master->owner->lock);
     if (a->running)
         mf_agent_link_output(a->master, a->running->id, stream, bytes, n);
-    if (mf_link_pending(a->master->link) > BACKLOG && pthread_equal(pthread_self(), a->thread))
-        wait_in_task(a, NULL);
+    drain(a);
     pthread_mutex_unlock(&a->master->owner->lock);
 }
 
@@ -111,6 +132,7 @@ static void port_progress(struct mf_port *port, double fraction, const char *tex
     pthread_mutex_lock(&a->master->owner->lock);
     if (a->running)
         mf_agent_link_progress(a->master, a->running->id, fraction, text);
+    drain(a);
     pthread_mutex_unlock(&a->master->owner->lock);
 }
 
@@ -121,7 +143,7 @@ static struct mf_blob *port_fetch(struct mf_port *port, const char *name)
     pthread_mutex_lock(&a->master->owner->lock);
     a->fetched = false;
     mf_agent_link_send(a->master, MF_MSG_FETCH, ++a->fetch, &part, 1);
-    wait_in_task(a, &a->fetched);
+    wait_in_task(a, &a->fetched, 0);
     struct mf_blob *module = a->module;
     a->module = NULL;
     pthread_mutex_unlock(&a->master->owner->lock);
@@ -142,14 +164,22 @@ static enum mf_outcome run_task(struct agent *a, const struct mf_agent_job *j, s
         .stream = j->task.stream,
         .setup = j->task.setup,
         .port = &a->port,
-        .wanted = &a->wanted,
+        .wanted = a->wanted,
     };
-    struct mf_sys_interrupt entry = {.wanted = &a->wanted};
+    struct mf_sys_interrupt entry = {.wanted = a->wanted};
     mf_sys_interrupt_push(&entry);
     enum mf_outcome outcome = a->master->runner->run(a->instance, &task, result);
     mf_sys_interrupt_pop(&entry);
     free(deps);
     return outcome;
+}
+
+/* From now on a fork works like any other agent. A signal that was meant for its first task has come already, if it was
+ * sent before the next one. */
+static void end_of_first(struct agent *a)
+{
+    a->alone = false;
+    a->wanted = &a->cancelled;
 }
 
 /* Lock held on entry and exit. */
@@ -158,9 +188,10 @@ static void run_job(struct agent *a, struct mf_agent_job *j)
     struct mf_agent_link *master = a->master;
     struct mf_buf result = {0};
     a->started = mf_sys_now();
-    atomic_store(&a->wanted, false);
+    if (a->wanted == &a->cancelled)
+        atomic_store(a->wanted, false);
     a->running = j;
-    mf_owner_alarm(master->owner, a->started + PATIENCE_NS);
+    set_alarm(a, a->started + PATIENCE_NS);
     pthread_mutex_unlock(&master->owner->lock);
     enum mf_outcome outcome = run_task(a, j, &result);
     pthread_mutex_lock(&master->owner->lock);
@@ -171,6 +202,8 @@ static void run_job(struct agent *a, struct mf_agent_job *j)
                          (struct mf_msg_part){result.data, result.len}, result.holds);
     while (mf_link_pending(master->link)) /* see the design note: before the next task starts */
         mf_loop_turn(master->loop, MF_SYS_NEVER, 0);
+    if (!j->task.setup)
+        end_of_first(a);
     mf_buf_release(&result);
     mf_agent_job_free(j);
 }
@@ -232,6 +265,8 @@ void mf_agent_run(struct mf_agent_link *master, const char *name, void *instance
         .thread = pthread_self(),
         .port = {.emit = port_emit, .progress = port_progress, .fetch = port_fetch},
     };
+    a.alone = instance && MF_SYS_TELLS_OF_PARENT;
+    a.wanted = instance ? mf_sys_interrupt_asked() : &a.cancelled;
     pthread_mutex_lock(&master->owner->lock);
     master->worker = &a;
     master->work = &work;
@@ -248,6 +283,5 @@ int mf_agent_serve(int fd, const struct mf_agent_options *options)
     mf_agent_link_open(&master, fd, fd, options->runner);
     master.greeted = true;
     mf_agent_run(&master, options->name, options->instance);
-    mf_agent_link_close(&master);
-    return EXIT_SUCCESS;
+    return EXIT_SUCCESS; /* the process ends now, and nothing of it is missed */
 }

@@ -231,7 +231,9 @@ static enum mf_err received(void *arg, const struct mf_link_frame *frame)
     case MF_MSG_TASK:
         return on_task(a, frame);
     case MF_MSG_CANCEL:
-        if (!give_back(a, frame->head.id) && a->work)
+        if (give_back(a, frame->head.id))
+            atomic_store(mf_sys_interrupt_asked(), false); /* for a fork's first task a signal comes before this */
+        else if (a->work)
             a->work->cancel(a, frame->head.id);
         return MF_OK;
     case MF_MSG_RECALL:

@@ -44,6 +44,10 @@ struct mf_backend {
     /* Looks whether workers that are far away still answer; returns when to look again. NULL where nothing is far. */
     uint64_t (*beat)(struct mf_pool *pool, uint64_t now);
 
+    /* On the owner's own thread: forks workers for that number until there are n of them, as far as there is room, or
+     * else makes room. NULL where nothing is inherited. */
+    enum mf_err (*provide)(struct mf_pool *pool, uint64_t live, int n, struct mf_fault *fault);
+
     /* Does what only the owner's own thread, which calls it, can do for what is queued: runs it (and the queue is empty
      * afterwards), or forks workers for it. Lock held on entry and exit, not while a task runs. NULL where there is no
      * such thing. */

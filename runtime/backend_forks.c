@@ -20,6 +20,9 @@
 #include "sched.h"
 #include "sys.h"
 
+#define FIRST_ANSWER_NS                                                                                                \
+    500000 /* a short task's result is there by then; asleep, its owner would be slow to hear of it */
+
 /* --- In the child ------------------------------------------------------------------------------------------------ */
 
 struct birth {
@@ -35,7 +38,6 @@ static void work(void *arg, int socket)
     struct mf_agent_options options = {.runner = owner->runner, .name = b->name};
     struct mf_fault fault = {0};
     mf_fleet_forget(owner);
-    mf_sys_interrupt_forget();
     options.instance = owner->runner->adopt(owner->context, &info, &fault);
     if (options.instance)
         _exit(mf_agent_serve(socket, &options));
@@ -45,13 +47,12 @@ static void work(void *arg, int socket)
 
 /* --- In the owner ------------------------------------------------------------------------------------------------ */
 
-/* What standard streams hold would otherwise be in the child, too. */
+/* What streams hold would otherwise be in the child, too, and be written twice. */
 static enum mf_err launch(struct mf_pool *pool, int index, struct mf_launch_child *child, struct mf_fault *fault)
 {
     struct birth b = {.pool = pool};
     snprintf(b.name, sizeof b.name, "%s/%d", pool->backend->name, index);
-    fflush(stdout);
-    fflush(stderr);
+    fflush(NULL);
     return mf_launch_fork(work, &b, child, fault);
 }
 
@@ -60,6 +61,7 @@ static enum mf_err start(struct mf_pool *pool, int slot, uint64_t live, struct m
     enum mf_err e = mf_peer_start(pool, slot, launch, fault);
     if (e == MF_OK && pool->workers[slot - 1])
         pool->workers[slot - 1]->live = live;
+    pool->owner->expected = mf_sys_now() + FIRST_ANSWER_NS;
     return e;
 }
 
@@ -76,15 +78,62 @@ static bool is_idle(const struct mf_peer *a)
     return a->link && a->greeted && !a->dying && a->n == 0;
 }
 
-/* Sends away who has nothing to do: everybody when nothing is queued and no map is at work, else those in whose place a
+/* One that does not go (it was stopped) must not keep its place. */
+static void send_away(struct mf_worker *w)
+{
+    mf_fleet_dismiss(w);
+    w->interrupted = true;
+    w->deadline = mf_sys_now() + w->pool->grace;
+    mf_owner_alarm(w->pool->owner, w->deadline);
+}
+
+/* Is a worker about to make place? */
+static bool leaves(const struct mf_pool *pool)
+{
+    for (int i = 0; i < pool->size; i++)
+        if (pool->workers[i] && mf_peer_of(pool->workers[i])->dismissed)
+            return true;
+    return false;
+}
+
+/* How many workers of a pool have been forked for that number. */
+static int count_live(const struct mf_pool *pool, uint64_t live)
+{
+    int n = 0;
+    for (int i = 0; i < pool->size; i++)
+        n += pool->workers[i] && pool->workers[i]->live == live;
+    return n;
+}
+
+/* An idle worker that is missed least: best one without anything in particular, else one that is not the only one of its
+ * kind, since a map at work may want it again; else the youngest kind's, which as a rule is that of a single task. */
+static struct mf_worker *most_idle(const struct mf_pool *pool)
+{
+    struct mf_worker *best = NULL;
+    for (int i = 0; i < pool->size; i++) {
+        struct mf_worker *w = pool->workers[i];
+        if (!w || !is_idle(mf_peer_of(w)))
+            continue;
+        if (w->live == 0 || count_live(pool, w->live) > 1)
+            return w;
+        if (!best || w->live > best->live)
+            best = w;
+    }
+    return best;
+}
+
+/* Sends away who has nothing to do: everybody when nothing is queued and no map is at work, else one in whose place a
  * worker for the next task can be forked. */
 static void dismiss(struct mf_pool *pool)
 {
-    bool empty = atomic_load(&pool->queue.pending) == 0;
-    bool blocked = mf_queue_first(&pool->queue) && !mf_pool_free_slot(pool);
-    for (int i = 0; i < pool->size; i++)
-        if (pool->workers[i] && is_idle(mf_peer_of(pool->workers[i])) && (blocked || (empty && !pool->held)))
-            mf_fleet_dismiss(pool->workers[i]);
+    struct mf_worker *w;
+    if (pool->lasting)
+        return;
+    if (mf_queue_first(&pool->queue) && !mf_pool_free_slot(pool) && !leaves(pool) && (w = most_idle(pool)) != NULL)
+        send_away(w);
+    for (int i = 0; i < pool->size && atomic_load(&pool->queue.pending) == 0 && !pool->held; i++)
+        if (pool->workers[i] && is_idle(mf_peer_of(pool->workers[i])))
+            send_away(pool->workers[i]);
 }
 
 static enum mf_err forks_feed(struct mf_pool *pool, struct mf_fault *fault)
@@ -92,7 +141,7 @@ static enum mf_err forks_feed(struct mf_pool *pool, struct mf_fault *fault)
     (void)fault;
     mf_fleet_send(pool);
     dismiss(pool);
-    if (atomic_load(&pool->queue.pending))
+    if (atomic_load(&pool->queue.pending) || pool->wanting)
         mf_owner_nudge(pool->owner);
     return MF_OK;
 }
@@ -114,6 +163,18 @@ static enum mf_err fork_what_is_missing(struct mf_pool *pool, struct mf_fault *f
     return e;
 }
 
+static enum mf_err forks_provide(struct mf_pool *pool, uint64_t live, int n, struct mf_fault *fault)
+{
+    enum mf_err e = MF_OK;
+    int slot, have = count_live(pool, live);
+    for (; e == MF_OK && have < n && (slot = mf_pool_free_slot(pool)) != 0; have++)
+        e = start(pool, slot, live, fault);
+    struct mf_worker *idle = have == 0 && !leaves(pool) ? most_idle(pool) : NULL;
+    if (idle)
+        send_away(idle);
+    return e;
+}
+
 /* Fewer workers than wanted still do the work, one after the other; where nothing runs, nothing will change. */
 static void forks_turn(struct mf_pool *pool)
 {
@@ -129,6 +190,7 @@ const struct mf_backend mf_backend_forks = {
     .maps = true,
     .inherits = true,
     .feed = forks_feed,
+    .provide = forks_provide,
     .turn = forks_turn,
     .overdue = mf_fleet_overdue,
     .beat = mf_fleet_beat,

@@ -63,6 +63,14 @@ static void trace_turn(struct mf_pool *pool)
     real_of(pool)->turn(pool);
 }
 
+static enum mf_err trace_provide(struct mf_pool *pool, uint64_t live, int n, struct mf_fault *fault)
+{
+    enum mf_err e = real_of(pool)->provide(pool, live, n, fault);
+    mf_log(MF_LOG_BACKEND, "%s: provide %d for %llu, %d alive: %s", pool->backend->name, n, (unsigned long long)live,
+           pool->alive, mf_err_text(e));
+    return e;
+}
+
 static void trace_withdraw(struct mf_pool *pool, struct mf_future *f)
 {
     mf_log(MF_LOG_BACKEND, "%s: withdraw future %llu", pool->backend->name, (unsigned long long)f->id);
@@ -127,6 +135,7 @@ static const struct mf_backend twins[] = {
         .inherits = true,
         .maps = true,
         .feed = trace_feed,
+        .provide = trace_provide,
         .turn = trace_turn,
         .overdue = trace_overdue,
         .beat = trace_beat,

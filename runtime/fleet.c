@@ -32,8 +32,9 @@ static unsigned ahead(const struct mf_pool *pool)
 /* A slow link is not fed more than it can carry. */
 static bool has_room(const struct mf_peer *a)
 {
-    return a && a->greeted && !a->dying && a->n < (a->behind ? 1 : ahead(a->pool)) * (unsigned)a->nlanes &&
-           a->n < a->cap && mf_link_pending(a->link) <= BACKLOG;
+    return a && a->greeted && !a->dying &&
+           a->n < (a->alone ? 1 : (a->behind ? 1 : ahead(a->pool)) * (unsigned)a->nlanes) && a->n < a->cap &&
+           mf_link_pending(a->link) <= BACKLOG;
 }
 
 /* The lane that a future is pinned to, else NULL. */
@@ -49,13 +50,15 @@ static struct mf_worker *pinned_lane(const struct mf_peer *a)
 static bool suits(const struct mf_peer *a)
 {
     struct mf_future *f = mf_queue_first(&a->pool->queue);
-    return (f && mf_future_live(f) == a->lanes[0]->live) || (a->pool->queue.pinned && pinned_lane(a));
+    uint64_t live = f ? mf_future_live(f) : 0;
+    return (f && (!live || live == a->lanes[0]->live)) || (a->pool->queue.pinned && pinned_lane(a));
 }
 
 /* It could not be sent. If the agent is gone, another one gets it; this one's end is noticed by reading. */
-static void take_back(struct mf_peer *a, struct mf_future *f, enum mf_err e)
+static void take_back(struct mf_peer *a, struct mf_flight *flight, enum mf_err e)
 {
-    a->n--;
+    struct mf_future *f = flight->future;
+    mf_peer_land(a, flight);
     if (e == MF_ECLOSED) {
         a->dying = true;
         mf_sched_return(f);
@@ -70,11 +73,10 @@ static void take_back(struct mf_peer *a, struct mf_future *f, enum mf_err e)
 /* Sends that future to the agent. False: it could not be sent. */
 static bool send_one(struct mf_peer *a, struct mf_future *f)
 {
-    struct mf_flight *flight = mf_peer_flight(a, a->n++);
-    *flight = (struct mf_flight){.id = f->id, .future = f};
+    struct mf_flight *flight = mf_peer_take_off(a, &(struct mf_flight){.id = f->id, .future = f});
     enum mf_err e = mf_peer_send(a, f);
     if (e != MF_OK) {
-        take_back(a, f, e);
+        take_back(a, flight, e);
         return false;
     }
     flight->end = mf_link_bytes(a->link).written + mf_link_pending(a->link);
@@ -149,6 +151,8 @@ void mf_fleet_interrupt(struct mf_worker *worker)
     struct mf_peer *a = mf_peer_of(worker);
     if (!a->link)
         return;
+    if (a->alone)
+        mf_launch_interrupt(a->child.pid);
     for (unsigned i = 0; i < a->n; i++) {
         struct mf_flight *flight = mf_peer_flight(a, i);
         if (flight->lane != worker)
@@ -204,7 +208,8 @@ void mf_fleet_abandon(struct mf_worker *worker)
 void mf_fleet_dismiss(struct mf_worker *worker)
 {
     struct mf_peer *a = mf_peer_of(worker);
-    a->dying = true;
+    a->dying = a->dismissed = true;
+    a->pool->awaited++;
     mf_link_queue(a->link, MF_MSG_BYE, 0, NULL, 0);
     mf_peer_flush(a);
     mf_peer_limit_end(a);
@@ -312,6 +317,8 @@ static void look_at(struct mf_peer *a, uint64_t now)
     if (is_heard(a, now))
         a->heard = now;
     a->looked = now;
+    if (a->alone && !mf_launch_is_stopped(a->child.pid))
+        a->heard = now;
     if (now > a->heard + MF_POOL_MISSES * every)
         mf_peer_look(a); /* there may be an answer that nobody has read */
     if (!a->link)
@@ -320,6 +327,8 @@ static void look_at(struct mf_peer *a, uint64_t now)
         mf_peer_end(a, "does not answer");
         return;
     }
+    if (a->alone)
+        return;
     mf_link_queue(a->link, MF_MSG_PING, 0, NULL, 0);
     mf_peer_flush(a);
 }

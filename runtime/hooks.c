@@ -31,6 +31,8 @@ static void die(void)
 void mf_hooks_agent(void)
 {
     atomic_store(&agent, true);
+    atomic_store(&messages, 0); /* a fork's master has counted its own */
+    atomic_store(&bytes, 0);
 }
 
 size_t mf_hooks_read_max(size_t n)

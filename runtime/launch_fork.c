@@ -1,15 +1,17 @@
 /* Design note: signals are blocked around the fork, so that no handler of the parent runs in the child before its handlers
- * are reset. */
+ * are reset, and a signal that interrupts waits until the child can understand it. */
 #define _GNU_SOURCE
 #include "launch_fork.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "sys.h"
 #include "sys_fd.h"
 
 static void close_pair(int pair[2])
@@ -57,6 +59,32 @@ static int above_standard(int fd)
     return moved;
 }
 
+#ifdef __GLIBC__
+static void leave_at_once(int status, void *arg)
+{
+    (void)arg;
+    fflush(NULL);
+    _exit(status);
+}
+
+/* What the parent has registered to be done at its own end is not for a child that calls exit: this comes first. */
+static void guard_exit(void)
+{
+    on_exit(leave_at_once, NULL);
+}
+#else
+static void leave_at_once(void)
+{
+    fflush(NULL);
+    _exit(EXIT_FAILURE);
+}
+
+static void guard_exit(void)
+{
+    atexit(leave_at_once);
+}
+#endif
+
 static _Noreturn void become(pid_t parent, const int socket[2], const int err[2], void (*work)(void *arg, int socket),
                              void *arg)
 {
@@ -67,7 +95,10 @@ static _Noreturn void become(pid_t parent, const int socket[2], const int err[2]
     close(err[0]);
     int end = above_standard(socket[1]);
     place_descriptors(above_standard(err[1]));
-    mf_launch_reset_signals();
+    fflush(stdin); /* what the parent has read ahead of its input is the parent's */
+    guard_exit();
+    mf_sys_interrupt_adopt(parent);
+    mf_launch_reset_signals(MF_SYS_INTERRUPT);
     work(arg, end);
     _exit(EXIT_FAILURE);
 }
@@ -94,6 +125,7 @@ enum mf_err mf_launch_fork(void (*work)(void *arg, int socket), void *arg, struc
         mf_fault_set(fault, MF_ESYS, "cannot fork a worker: %s", strerror(error));
         goto fail;
     }
+    setpgid(child->pid, child->pid); /* whoever of the two is first, so that its group can be killed at once */
     close(socket[1]);
     close(err[1]);
     child->socket = socket[0];

@@ -95,13 +95,14 @@ static void place_descriptors(const struct plan *plan, int report)
 }
 
 /* exec itself would keep what is ignored and what is blocked. */
-void mf_launch_reset_signals(void)
+void mf_launch_reset_signals(int keep)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t none;
     sigemptyset(&action.sa_mask);
     for (int signal = 1; signal < NSIG; signal++)
-        sigaction(signal, &action, NULL);
+        if (signal != keep)
+            sigaction(signal, &action, NULL);
     action.sa_handler = SIG_IGN;
     sigaction(SIGINT, &action, NULL);
     sigemptyset(&none);
@@ -117,7 +118,7 @@ static _Noreturn void become(const struct plan *plan)
         _exit(127);
     setpgid(0, 0);
     place_descriptors(plan, report);
-    mf_launch_reset_signals();
+    mf_launch_reset_signals(0);
     execv(plan->argv[0], (char *const *)(uintptr_t)plan->argv);
     fail(report, "exec");
 }
@@ -267,6 +268,12 @@ bool mf_launch_ends_by(const struct mf_launch_child *child, uint64_t deadline)
     return true;
 }
 
+bool mf_launch_is_stopped(pid_t pid)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
 static const char *signal_name(int signal)
 {
     static const struct {
@@ -304,6 +311,12 @@ void mf_launch_signal(pid_t pid, int signal)
 {
     if (pid > 1 && kill(-pid, signal) != 0) /* -1 would mean everybody */
         kill(pid, signal);                  /* it has left its group, as an agent that ends does */
+}
+
+void mf_launch_interrupt(pid_t pid)
+{
+    if (pid > 1)
+        kill(pid, MF_SYS_INTERRUPT);
 }
 
 bool mf_launch_self(char *path, size_t n)

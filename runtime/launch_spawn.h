@@ -28,8 +28,9 @@ struct mf_launch_child {
 enum mf_err mf_launch_spawn(const char *const argv[], bool capture_stderr, struct mf_launch_child *child,
                             struct mf_fault *fault);
 
-/* For a child: default handlers for all signals but SIGINT, which is ignored; nothing blocked. Async-signal-safe. */
-void mf_launch_reset_signals(void);
+/* For a child: default handlers for all signals but SIGINT, which is ignored, and keep (0: none), which stays as it is;
+ * nothing blocked. Async-signal-safe. */
+void mf_launch_reset_signals(int keep);
 
 /* How a child ended. */
 struct mf_launch_end {
@@ -48,12 +49,18 @@ bool mf_launch_has_ended(pid_t pid);
 /* The same, but waits for it until the deadline (mf_sys_now's clock). */
 bool mf_launch_ends_by(const struct mf_launch_child *child, uint64_t deadline);
 
+/* Has the child been stopped (SIGSTOP, ...), and not been continued? */
+bool mf_launch_is_stopped(pid_t pid);
+
 /* Words for it: "exited with code 3", "killed by SIGKILL (possibly out of memory)", "ended, how is unknown". */
 void mf_launch_describe(const struct mf_launch_end *end, char *text, size_t n);
 
 /* SIGTERM, SIGKILL, ... to the process group of a child that has not been collected, or to it alone where there is none of
  * its own any more. */
 void mf_launch_signal(pid_t pid, int signal);
+
+/* The signal that interrupts (sys.h) to the child alone. */
+void mf_launch_interrupt(pid_t pid);
 
 /* The path of the running program; false when the system does not tell. */
 bool mf_launch_self(char *path, size_t n);

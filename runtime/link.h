@@ -74,6 +74,9 @@ struct mf_link_bytes mf_link_bytes(const struct mf_link *link);
  * After anything but MF_OK the link has ended and says the same again. */
 enum mf_err mf_link_read(struct mf_link *link, struct mf_fault *fault);
 
+/* The peer is known to speak our language, before it has said anything. */
+void mf_link_trust(struct mf_link *link);
+
 /* Until the first frame was received, no frame may be longer than limit (MF_MSG_MAX_HELLO); after that anything. */
 void mf_link_limit(struct mf_link *link, size_t limit);
 

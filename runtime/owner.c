@@ -121,8 +121,10 @@ static bool sleep_in_loop(struct mf_owner *o, uint64_t deadline)
 {
     enum mf_err e = MF_OK;
     o->turns = true;
-    while (!done(o) && e == MF_OK)
-        e = mf_loop_turn(o->loop, deadline, SPIN_NS);
+    while (!done(o) && e == MF_OK) {
+        uint64_t now = mf_sys_now();
+        e = mf_loop_turn(o->loop, deadline, o->expected > now + SPIN_NS ? o->expected - now : SPIN_NS);
+    }
     o->turns = false;
     return e != MF_ETIMEDOUT;
 }

@@ -55,6 +55,7 @@ struct mf_owner {
     pthread_t thread;         /* the owner's */
     struct mf_loop *loop;     /* of the links to agents; NULL while there are none */
     bool turns;               /* the owner's own thread turns the loop */
+    uint64_t expected;        /* until then an answer is likely to come, and worth being awake for */
     atomic_bool untidy;       /* something was let go of by a finalizer, or a worker has left */
     atomic_bool let_go;       /* and it may be a block that others have too */
     bool closing;

@@ -66,6 +66,14 @@ void mf_peer_start_ready(struct mf_peer *a)
     }
 }
 
+struct mf_flight *mf_peer_take_off(struct mf_peer *a, const struct mf_flight *flight)
+{
+    struct mf_flight *f = mf_peer_flight(a, a->n++);
+    *f = *flight;
+    a->pool->awaited++;
+    return f;
+}
+
 /* Those before it move, because they are few: nearly always it is one of the oldest. */
 void mf_peer_land(struct mf_peer *a, struct mf_flight *flight)
 {
@@ -73,6 +81,7 @@ void mf_peer_land(struct mf_peer *a, struct mf_flight *flight)
         *mf_peer_flight(a, i) = *mf_peer_flight(a, i - 1);
     a->first = (a->first + 1) % a->cap;
     a->n--;
+    a->pool->awaited--;
 }
 
 /* --- Sending ----------------------------------------------------------------------------------------------------- */
@@ -140,7 +149,7 @@ enum mf_err mf_peer_send_setup(struct mf_peer *a, const struct mf_setup *setup)
     e = mf_share_queue(&a->share, a->link, id, &holds, 1);
     if (e != MF_OK)
         return e;
-    *mf_peer_flight(a, a->n++) = (struct mf_flight){.id = id, .setup = true};
+    mf_peer_take_off(a, &(struct mf_flight){.id = id, .setup = true});
     return mf_link_queue(a->link, MF_MSG_TASK, id, parts, 2);
 }
 
@@ -258,6 +267,7 @@ enum mf_err mf_peer_greet(struct mf_peer *a, struct mf_fault *fault)
         a->lanes[i]->deadline = MF_SYS_NEVER;
         mf_worker_move(a->lanes[i], MF_WORKER_STARTING, MF_WORKER_IDLE);
     }
+    a->alone = a->child.twin;
     if (!a->child.twin)
         e = send_init(a);
     if (e == MF_OK && a->host)
@@ -356,6 +366,7 @@ static void attach(struct mf_peer *a, struct mf_stream_end *stream, struct mf_fa
     if (!loop || mf_peer_watch(a, loop) != MF_OK) {
         mf_peer_end(a, "could not be watched: out of memory");
     } else if (a->child.twin) {
+        mf_link_trust(a->link);
         if (mf_peer_greet(a, fault) != MF_OK)
             mf_peer_end(a, fault->text);
     } else {

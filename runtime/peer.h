@@ -48,9 +48,11 @@ struct mf_peer {
     struct mf_flight *flights; /* a ring of cap */
     unsigned first, n, cap;
     bool greeted;
+    bool alone;              /* a fork that has not finished a task yet: see agent.c */
     bool served;             /* it has sent a result */
     bool dying;              /* it was sent a signal that ends it, or has said BYE */
     bool behind;             /* what was sent ahead was asked back: it gets no more before it has done something */
+    bool dismissed;          /* it was asked to end */
     bool asked;              /* it was sent SIGTERM, because its task did not stop */
     bool reading;            /* its link is being read, which may let go of the lock: it must not be ended now */
     const char *doom;        /* why it shall be ended as soon as its link is not being read any more; or NULL */
@@ -115,6 +117,9 @@ void mf_peer_start_ready(struct mf_peer *peer);
 
 /* Could the flight have been started: is it among the oldest ones? */
 bool mf_peer_can_run(struct mf_peer *peer, const struct mf_flight *flight);
+
+/* Adds a flight behind the others; there must be room for it. */
+struct mf_flight *mf_peer_take_off(struct mf_peer *peer, const struct mf_flight *flight);
 
 /* The flight is over; it need not be the first. Those behind it move up, so that no pointer to a flight stays valid. */
 void mf_peer_land(struct mf_peer *peer, struct mf_flight *flight);

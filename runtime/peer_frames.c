@@ -123,6 +123,8 @@ static enum mf_err on_result(struct mf_peer *a, const struct mf_link_frame *fram
         (result.outcome > MF_OUTCOME_ERROR && !lost))
         return MF_EINVAL;
     a->served = true;
+    if (!flight->setup)
+        a->alone = false;
     a->pool->births = 0;
     if (flight->setup && result.outcome != MF_OUTCOME_VALUE)
         snprintf(a->lanes[0]->broken, sizeof a->lanes[0]->broken, "%s could not be set up: a call of everywhere failed",

@@ -99,6 +99,7 @@ static void return_flights(struct mf_peer *a, const struct remains *r)
     bool served = has_served(a);
     while (a->n > 0) {
         struct mf_flight *flight = mf_peer_flight(a, --a->n);
+        a->pool->awaited--;
         if (flight->future)
             return_flight(flight, r, served);
     }
@@ -162,12 +163,13 @@ static void bury(struct mf_peer *a, const char *how, bool known)
     mf_log(MF_LOG_POOL, "%s", text);
     unwatch(a);
     return_flights(a, &remains);
+    pool->awaited -= a->dismissed;
     if (!greeted)
         pool->starting--;
     leave_slots(a);
     if (host)
         pool->backend->departed(pool, host, text);
-    else if (!served)
+    else if (!served && !a->dismissed)
         count_birth(pool, text);
     if (atomic_load(&pool->queue.pending) && !pool->closing && pool->backend->feed(pool, &fault) != MF_OK)
         mf_sched_lose_all(pool, fault.text);

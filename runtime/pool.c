@@ -50,6 +50,7 @@ struct mf_pool *mf_pool_new(struct mf_owner *owner, const struct mf_backend *bac
     pool->handle = true;
     pool->workers = workers;
     pool->size = options->workers;
+    pool->lasting = options->lasting;
     pool->cores = mf_sys_cores();
     pool->init = options->init;
     pool->hosts = options->hosts;

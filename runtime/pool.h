@@ -85,6 +85,7 @@ struct mf_pool {
     struct mf_list leavers;  /* workers that have left and can be joined */
     int running;             /* futures in state RUNNING */
     int sent;                /* futures in state SENT */
+    int awaited;             /* answers of agents that are yet to come, and ends of those that were asked to end */
     uint64_t mean;           /* nanoseconds that a task has taken of late */
     int births;              /* workers in a row that failed to start */
     struct mf_codes codes;   /* backends with agents: what was sent to them */
@@ -101,9 +102,11 @@ struct mf_pool {
     uint64_t grace;
     uint64_t heartbeat; /* nanoseconds between two looks at agents that work */
     size_t queue_bytes;
+    bool lasting; /* workers stay until the pool is closed, also those that others would make for the moment only */
     int held;     /* maps at work: workers that are made for the moment stay */
     bool quiet;   /* whoever queues now looks at the queue itself: no worker need be woken */
     bool fresh;   /* the owner is making the task that is about to be queued: memory is as the task wants it */
+    bool wanting; /* the owner waits until it can fork a worker, though nothing is queued */
     bool retired; /* no new tasks: workers leave when there is nothing to do */
     bool closing;
     atomic_bool released; /* the owner's handle is gone (set without the lock, by a finalizer) */
@@ -113,6 +116,7 @@ struct mf_pool {
 
 struct mf_pool_options {
     int workers;             /* 1 .. MF_POOL_WORKERS_MAX */
+    bool lasting;            /* see mf_pool */
     double grace;            /* seconds; negative = default */
     double heartbeat;        /* seconds; 0 = default */
     size_t queue_bytes;      /* 0 = default */

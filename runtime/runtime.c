@@ -372,6 +372,15 @@ static struct mf_future *make(struct mf_pool *pool, const struct mf_future_spec 
     return f;
 }
 
+/* Until something happens. */
+static enum mf_err sleep_once(struct mf_owner *owner)
+{
+    atomic_store(&owner->watch_left, 1);
+    enum mf_err e = mf_owner_sleep(owner, MF_SYS_NEVER);
+    atomic_store(&owner->watch_left, 0);
+    return e;
+}
+
 /* Waits until the pool's queue is within its limit. Lock held on entry and exit. */
 static enum mf_err wait_for_room(struct mf_pool *pool)
 {
@@ -379,22 +388,20 @@ static enum mf_err wait_for_room(struct mf_pool *pool)
     enum mf_err e = MF_OK;
     while (pool->backend->asynchronous && pool->queue.bytes > pool->queue_bytes && e == MF_OK) {
         owner->wants_room = true;
-        atomic_store(&owner->watch_left, 1);
-        e = mf_owner_sleep(owner, MF_SYS_NEVER);
-        atomic_store(&owner->watch_left, 0);
+        e = sleep_once(owner);
     }
     owner->wants_room = false;
     return e;
 }
 
 /* Lock held on entry and exit. f is CREATED and not linked. */
-static void admit(struct mf_pool *pool, struct mf_future *f)
+static void admit(struct mf_pool *pool, struct mf_future *f, bool fresh)
 {
     f->pool = pool;
     f->id = ++pool->owner->next_id;
     mf_pool_ref(pool);
     mf_list_insert(&pool->created, &f->link);
-    pool->fresh = mf_future_live(f) != 0;
+    pool->fresh = fresh && mf_future_live(f) != 0;
     if (!f->lazy)
         mf_sched_begin(f);
     turn(pool->owner);
@@ -423,9 +430,7 @@ static enum mf_err wait_for_fork(struct mf_pool *pool, struct mf_future *f)
     enum mf_err e = MF_OK;
     while (pool->fresh && mf_future_state(f) == MF_FUTURE_QUEUED && !mf_pool_has_live(pool, mf_future_live(f)) &&
            e == MF_OK) {
-        atomic_store(&owner->watch_left, 1);
-        e = mf_owner_sleep(owner, MF_SYS_NEVER);
-        atomic_store(&owner->watch_left, 0);
+        e = sleep_once(owner);
         turn(owner);
     }
     pool->fresh = false;
@@ -443,7 +448,7 @@ struct mf_future *mf_runtime_submit(struct mf_pool *pool, const struct mf_future
     enter(owner);
     enum mf_err e = pool->closing ? MF_ECLOSED : wait_for_room(pool);
     if (e == MF_OK) {
-        admit(pool, mf_future_ref(f));
+        admit(pool, mf_future_ref(f), !spec->stale);
         e = wait_for_fork(pool, f);
     }
     leave(owner);
@@ -452,6 +457,23 @@ struct mf_future *mf_runtime_submit(struct mf_pool *pool, const struct mf_future
     mf_future_unref(f);
     mf_fault_set(fault, e, "%s", e == MF_ECLOSED ? "the plan is closed" : mf_err_text(e));
     return NULL;
+}
+
+enum mf_err mf_runtime_provide(struct mf_pool *pool, uint64_t live, int n)
+{
+    struct mf_owner *owner = pool->owner;
+    struct mf_fault fault;
+    enum mf_err e = MF_OK;
+    enter(owner);
+    pool->wanting = true;
+    while (!pool->closing && pool->backend->provide(pool, live, n, &fault) == MF_OK && !mf_pool_has_live(pool, live) &&
+           e == MF_OK) {
+        e = sleep_once(owner);
+        turn(owner);
+    }
+    pool->wanting = false;
+    leave(owner);
+    return e;
 }
 
 static void begin_lazy(struct mf_future *f)

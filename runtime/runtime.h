@@ -25,6 +25,7 @@ struct mf_future_spec {
     int priority;
     int worker;    /* pinned to that worker, from 1; 0 = any */
     uint64_t live; /* it refers to the memory of its owner, under that number; 0 = it does not */
+    bool stale;    /* that memory may have changed since: workers that have it from then serve, if there are any */
     enum mf_output output;
     bool setup, lazy;
     uint64_t seed, stream;
@@ -67,6 +68,10 @@ void mf_runtime_release(struct mf_pool *pool);
  * of its owner, until a worker has been forked that has that memory. Returns a reference for the caller;
  * NULL and a fault on failure (MF_ECLOSED, MF_ENOMEM, MF_EINVAL, MF_EINTR). */
 struct mf_future *mf_runtime_submit(struct mf_pool *pool, const struct mf_future_spec *spec, struct mf_fault *fault);
+
+/* Forks up to n workers, as places are free, that have the owner's memory as it is now, for tasks that will refer to it
+ * under that number; waits until there is one. MF_OK also when none can be made, which the tasks will say; MF_EINTR. */
+enum mf_err mf_runtime_provide(struct mf_pool *pool, uint64_t live, int n);
 
 /* A map begins or ends to work on the pool: meanwhile workers that are made for the moment stay. */
 void mf_runtime_hold(struct mf_pool *pool);

@@ -1,6 +1,6 @@
-/* Design note: everything here is a small fact about the platform, with no state but three things that signals
- * force: the per-thread stack of interrupt actions, whether the signal's handler is installed, and the handler that
- * was there before. The stack is read by a handler on its own thread only, so ordering against the compiler
+/* Design note: everything here is a small fact about the platform, with no state but what signals force:
+ * the per-thread stack of interrupt actions, whether the signal's handler is installed, the handler that was there
+ * before, and in a forked child who may send the signal and whether he did. The stack is read by a handler on its own thread only, so ordering against the compiler
  * (atomic_signal_fence) is all it needs. */
 #define _GNU_SOURCE
 #include "sys.h"
@@ -233,12 +233,13 @@ void mf_sys_spin(unsigned turn, unsigned yield_every)
 
 /* --- Threads and interruption ---------------------------------------------------------------------------------- */
 
-#define INTERRUPT_SIGNAL SIGURG
-
 static _Thread_local struct mf_sys_interrupt *volatile interrupts; /* innermost first */
 static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool installed;           /* under install_lock */
 static struct sigaction earlier; /* written before the handler can run, then only read */
+static pid_t asker;              /* the parent of a fork that serves it, or 0; likewise */
+static pthread_t asked_thread;   /* whom it means; likewise */
+static atomic_bool asked;
 
 void mf_sys_interrupt_push(struct mf_sys_interrupt *entry)
 {
@@ -251,13 +252,6 @@ void mf_sys_interrupt_pop(struct mf_sys_interrupt *entry)
 {
     interrupts = entry->outer;
     atomic_signal_fence(memory_order_release);
-}
-
-void mf_sys_interrupt_forget(void)
-{
-    interrupts = NULL;
-    install_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; /* whoever held it is not in this process */
-    installed = false;                                         /* handlers were reset */
 }
 
 /* Runs the actions from the innermost entry out to last, which is included. */
@@ -295,9 +289,20 @@ bool mf_sys_interrupt_wanted(void)
     return find_target() != NULL;
 }
 
+/* The signal was sent to the process, and may have come to any of its threads. */
+static void note_asker(const siginfo_t *info)
+{
+    if (!asker || info->si_code != SI_USER || info->si_pid != asker)
+        return;
+    atomic_store(&asked, true);
+    if (!pthread_equal(pthread_self(), asked_thread))
+        pthread_kill(asked_thread, MF_SYS_INTERRUPT);
+}
+
 static void on_interrupt(int sig, siginfo_t *info, void *context)
 {
     int saved = errno;
+    note_asker(info);
     const struct mf_sys_interrupt *target = find_target();
     if (target)
         run_actions(target);
@@ -311,15 +316,20 @@ static void on_interrupt(int sig, siginfo_t *info, void *context)
 }
 
 /* No SA_RESTART: a blocking read in a task must return so that the task notices. */
+static bool install(void)
+{
+    struct sigaction action = {.sa_flags = SA_SIGINFO};
+    action.sa_sigaction = on_interrupt;
+    sigemptyset(&action.sa_mask);
+    return sigaction(MF_SYS_INTERRUPT, &action, NULL) == 0;
+}
+
 enum mf_err mf_sys_interrupt_ready(struct mf_fault *fault)
 {
     enum mf_err e = MF_OK;
     pthread_mutex_lock(&install_lock);
     if (!installed) {
-        struct sigaction action = {.sa_flags = SA_SIGINFO};
-        action.sa_sigaction = on_interrupt;
-        sigemptyset(&action.sa_mask);
-        if (sigaction(INTERRUPT_SIGNAL, NULL, &earlier) == 0 && sigaction(INTERRUPT_SIGNAL, &action, NULL) == 0)
+        if (sigaction(MF_SYS_INTERRUPT, NULL, &earlier) == 0 && install())
             installed = true;
         else
             e = mf_fault_set(fault, MF_ESYS, "cannot install the interrupt signal: %s", strerror(errno));
@@ -328,9 +338,25 @@ enum mf_err mf_sys_interrupt_ready(struct mf_fault *fault)
     return e;
 }
 
+void mf_sys_interrupt_adopt(pid_t parent)
+{
+    interrupts = NULL;
+    install_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; /* whoever held it is not in this process */
+    earlier = (struct sigaction){.sa_handler = SIG_DFL};
+    asker = parent;
+    asked_thread = pthread_self();
+    atomic_store(&asked, false);
+    installed = install();
+}
+
+atomic_bool *mf_sys_interrupt_asked(void)
+{
+    return &asked;
+}
+
 void mf_sys_interrupt_thread(pthread_t thread)
 {
-    pthread_kill(thread, INTERRUPT_SIGNAL);
+    pthread_kill(thread, MF_SYS_INTERRUPT);
 }
 
 enum mf_err mf_sys_thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg, struct mf_fault *fault)
@@ -338,7 +364,7 @@ enum mf_err mf_sys_thread_start(pthread_t *thread, size_t stack, void *(*fn)(voi
     pthread_attr_t attr;
     sigset_t blocked, old;
     sigfillset(&blocked);
-    sigdelset(&blocked, INTERRUPT_SIGNAL);
+    sigdelset(&blocked, MF_SYS_INTERRUPT);
     sigdelset(&blocked, SIGSEGV); /* faults of the thread itself must still end the program with a core */
     sigdelset(&blocked, SIGBUS);
     sigdelset(&blocked, SIGFPE);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "err.h"
 
@@ -78,8 +79,13 @@ struct mf_sys_interrupt {
 void mf_sys_interrupt_push(struct mf_sys_interrupt *entry);
 void mf_sys_interrupt_pop(struct mf_sys_interrupt *entry); /* entry and all that were pushed after it */
 
-/* In a forked child: forgets the entries of the code that it will never return to. */
-void mf_sys_interrupt_forget(void);
+/* In a forked child, on its only thread and with the signal still blocked: forgets the entries of the code that it will
+ * never return to, and the handler that was there before ours, which is installed again. From now on the signal counts
+ * as asked for when the parent sends it to the process, which may have happened already. */
+void mf_sys_interrupt_adopt(pid_t parent);
+
+/* In such a child: turns true when the parent has sent the signal. May be an entry's wanted. */
+atomic_bool *mf_sys_interrupt_asked(void);
 
 /* Runs all actions of the calling thread. Async-signal-safe: for a handler of SIGINT. */
 void mf_sys_interrupt_self(void);
@@ -88,7 +94,9 @@ void mf_sys_interrupt_self(void);
  * come before. */
 bool mf_sys_interrupt_wanted(void);
 
-/* Makes thread look at its wanted flags (see above). The signal is SIGURG, whose default is to be ignored; its
+#define MF_SYS_INTERRUPT SIGURG
+
+/* Makes thread look at its wanted flags (see above). The signal is MF_SYS_INTERRUPT, whose default is to be ignored; its
  * handler is installed at the first call of mf_sys_interrupt_ready and passes on to a handler that was there. */
 enum mf_err mf_sys_interrupt_ready(struct mf_fault *fault);
 void mf_sys_interrupt_thread(pthread_t thread);

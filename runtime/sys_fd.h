@@ -58,6 +58,12 @@ bool mf_sys_die_with(pid_t parent);        /* SIGKILL when the thread that forke
 /* For a child: from now on it gets that signal instead. Where there is no such thing (not Linux), nothing happens. */
 void mf_sys_signal_with_parent(int signal);
 
+#ifdef __linux__
+#define MF_SYS_TELLS_OF_PARENT true /* by these signals */
+#else
+#define MF_SYS_TELLS_OF_PARENT false
+#endif
+
 /* The path of the running program, or of something that execs it; false when the system does not tell. */
 bool mf_sys_program(char *path, size_t n);
 

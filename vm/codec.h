@@ -115,6 +115,10 @@ void mf_decode_call(lua_State *L, int nargs, size_t len);
  * standard libraries are open and before user code runs: remembers the pristine globals (name -> value). */
 void mf_codec_open(lua_State *L);
 
+/* In a fork of an owner: from now on the table at base holds the state's globals; the one at pristine holds what counts as
+ * pristine among them. Functions of the standard library may have been replaced. */
+void mf_codec_adopt(lua_State *L, int base, int pristine);
+
 /* What package.loaded owns may have changed: the index of it is built anew at the next message. */
 void mf_codec_forget(lua_State *L);
 

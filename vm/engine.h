@@ -31,6 +31,13 @@ void mf_engine_load(lua_State *L, const void *bytes, size_t n, int upvalues);
 unsigned mf_engine_scan(const void *bytes, size_t n, const bool *is_env, int upvalues,
                         void (*found)(void *ud, const char *name, size_t len), void *ud);
 
+/* Lets the collector rest until as much memory as the state has now has been allocated on top. */
+void mf_engine_rest(lua_State *L);
+
+/* Makes the C function at idx, which must have an upvalue, call f instead, wherever it is referred to. False, with
+ * nothing changed, when this build of the engine is laid out in a way that is not known. */
+bool mf_engine_retarget(lua_State *L, int idx, lua_CFunction f);
+
 /* A shortcut past one call of the Lua API for each number of an array. Not to be kept while other code runs. */
 struct mf_engine_array {
     const void *items;

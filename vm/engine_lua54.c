@@ -333,6 +333,42 @@ unsigned mf_engine_scan(const void *bytes, size_t n, const bool *is_env, int upv
     return s.traits;
 }
 
+/* ---- the collector ---- */
+
+#define REST_LEAST 1024 /* KB; smaller states rest as if they were so large */
+
+/* A step of a negative size is so much allowance. */
+void mf_engine_rest(lua_State *L)
+{
+    int size = lua_gc(L, LUA_GCCOUNT);
+    lua_gc(L, LUA_GCSTEP, size > REST_LEAST ? -size : -REST_LEAST);
+}
+
+/* ---- C functions ---- */
+
+/* The beginning of the engine's CClosure in every 5.4. */
+struct closure_head {
+    void *next;
+    unsigned char tt, marked, upvalues;
+    void *list;
+    lua_CFunction f;
+};
+
+bool mf_engine_retarget(lua_State *L, int idx, lua_CFunction f)
+{
+    struct closure_head *h = (struct closure_head *)(uintptr_t)lua_topointer(L, idx);
+    lua_CFunction present = lua_tocfunction(L, idx);
+    int upvalues = 0;
+    while (lua_getupvalue(L, idx, upvalues + 1)) {
+        lua_pop(L, 1);
+        upvalues++;
+    }
+    if (!present || upvalues == 0 || h->upvalues != upvalues || h->f != present)
+        return false;
+    h->f = f;
+    return true;
+}
+
 /* ---- arrays ---- */
 
 /* The beginning of the engine's Table, and its TValue, in every 5.4. Only read, and only when the trial below has

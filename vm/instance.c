@@ -14,6 +14,7 @@
 #include "codec.h"
 #include "interrupt.h"
 #include "lib.h"
+#include "registry.h"
 #include "state.h"
 
 static const char instance_key; /* registry: light userdata of the instance */
@@ -102,16 +103,26 @@ static void add_searcher(lua_State *L, struct mf_instance *w)
     lua_pop(L, 2);
 }
 
-void mf_instance_replace_library(lua_State *L, struct mf_instance *w)
+void mf_instance_push_exit(lua_State *L, struct mf_instance *w)
+{
+    lua_pushlightuserdata(L, w);
+    lua_pushcclosure(L, os_exit, 1);
+}
+
+void mf_instance_push_require(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushcclosure(L, require_in_base, 1);
+}
+
+static void replace_library(lua_State *L, struct mf_instance *w)
 {
     mf_relay_capture(L, &w->relay);
     mf_random_open(L, &w->random);
     lua_getglobal(L, LUA_OSLIBNAME);
-    lua_pushlightuserdata(L, w);
-    lua_pushcclosure(L, os_exit, 1);
+    mf_instance_push_exit(L, w);
     lua_setfield(L, -2, "exit");
-    lua_getglobal(L, "require");
-    lua_pushcclosure(L, require_in_base, 1);
+    mf_instance_push_require(L);
     lua_setglobal(L, "require");
     lua_pop(L, 1);
 }
@@ -129,24 +140,37 @@ static void set_path(lua_State *L, int init, const char *name)
     lua_pop(L, 2);
 }
 
-void mf_instance_apply_init(lua_State *L, const struct mf_blob *bytes)
+/* Pushes the table, and keeps it in the registry. */
+static void read_init(lua_State *L, const struct mf_blob *bytes)
 {
     struct mf_decode_options options = {.trust = true};
-    if (!bytes)
-        return;
     struct mf_decoder *d = mf_decode_begin(L, bytes->data, bytes->len, &options);
     mf_decode_value(L, d);
     mf_decode_end(L, d);
+    lua_remove(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &init_key);
+}
+
+static void apply_init(lua_State *L, const struct mf_blob *bytes)
+{
+    if (!bytes)
+        return;
+    read_init(L, bytes);
     int init = lua_gettop(L);
     set_path(L, init, "path");
     set_path(L, init, "cpath");
-    lua_pushvalue(L, init);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &init_key);
-    lua_pop(L, 2);
+    lua_pop(L, 1);
 }
 
 void mf_instance_push_init(lua_State *L, const char *name)
 {
+    struct mf_instance *w = mf_instance_of(L);
+    if (w && w->init) {
+        read_init(L, w->init);
+        w->init = NULL;
+        lua_pop(L, 1);
+    }
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &init_key) == LUA_TTABLE)
         lua_getfield(L, -1, name);
     else
@@ -181,6 +205,12 @@ void mf_instance_encode_init(lua_State *L, int nested, struct mf_buf *out)
 
 /* --- Making one -------------------------------------------------------------------------------------------------- */
 
+void mf_instance_reserve(lua_State *L)
+{
+    mf_registry_reserve(L, &instance_key);
+    mf_registry_reserve(L, &base_key);
+}
+
 void mf_instance_bind(lua_State *L, struct mf_instance *w)
 {
     lua_pushlightuserdata(L, w);
@@ -189,16 +219,21 @@ void mf_instance_bind(lua_State *L, struct mf_instance *w)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &base_key);
 }
 
-struct mf_instance *mf_instance_alloc(const struct mf_worker_info *info)
+struct mf_instance *mf_instance_alloc(void)
 {
     struct mf_instance *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
-    w->name = info->name;
-    w->process = info->process;
     mf_relay_init(&w->relay);
     mf_prepared_init(&w->prepared);
     return w;
+}
+
+void mf_instance_release(struct mf_instance *w)
+{
+    mf_prepared_release(&w->prepared);
+    mf_relay_release(&w->relay);
+    free(w);
 }
 
 struct making {
@@ -212,26 +247,27 @@ static int make(lua_State *L)
     struct making *m = lua_touserdata(L, 1);
     lua_settop(L, 0);
     mf_instance_bind(L, m->instance);
-    mf_state_open_worker(L, mf_instance_replace_library, m->instance);
+    mf_state_open_worker(L, replace_library, m->instance);
     if (m->info->fetches)
         add_searcher(L, m->instance);
-    mf_instance_apply_init(L, m->info->init);
+    apply_init(L, m->info->init);
     lua_gc(L, LUA_GCGEN, 0, 0);
     return 0;
 }
 
 struct mf_instance *mf_instance_new(const struct mf_worker_info *info, struct mf_fault *fault)
 {
-    struct mf_instance *w = mf_instance_alloc(info);
+    struct mf_instance *w = mf_instance_alloc();
     lua_State *L = w ? luaL_newstate() : NULL;
     if (!L) {
         if (w)
-            mf_relay_release(&w->relay);
-        free(w);
+            mf_instance_release(w);
         mf_fault_set(fault, MF_ENOMEM, "worker %s cannot start: out of memory", info->name);
         return NULL;
     }
     w->L = L;
+    w->name = info->name;
+    w->process = info->process;
     lua_pushcfunction(L, make);
     lua_pushlightuserdata(L, &(struct making){.instance = w, .info = info});
     if (lua_pcall(L, 1, 0, 0) == LUA_OK)
@@ -246,7 +282,5 @@ void mf_instance_free(struct mf_instance *w)
 {
     mf_state_shutdown(w->L);
     lua_close(w->L);
-    mf_prepared_release(&w->prepared);
-    mf_relay_release(&w->relay);
-    free(w);
+    mf_instance_release(w);
 }

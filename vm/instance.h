@@ -17,13 +17,14 @@ struct mf_instance {
     struct mf_relay relay;
     struct mf_random random;
     struct mf_prepared prepared;
-    struct mf_port *port;      /* of the running task, or NULL */
-    const atomic_bool *wanted; /* of the running task: it must stop */
-    uint64_t tasks;            /* counts tasks */
-    uint64_t serial;           /* counts tasks and elements, so that others notice that a new one began */
-    bool process;              /* it has a process of its own */
-    bool forked;               /* it is a fork of its owner's interpreter: live values (live.h) are here */
-    bool exiting;              /* the task called os.exit */
+    struct mf_port *port;       /* of the running task, or NULL */
+    const atomic_bool *wanted;  /* of the running task: it must stop */
+    uint64_t tasks;             /* counts tasks */
+    uint64_t serial;            /* counts tasks and elements, so that others notice that a new one began */
+    const struct mf_blob *init; /* of a fork: the pool's init, as long as nobody has asked for it */
+    bool process;               /* it has a process of its own */
+    bool forked;                /* it is a fork of its owner's interpreter: live values (live.h) are here */
+    bool exiting;               /* the task called os.exit */
     int exit_code;
 };
 
@@ -32,17 +33,23 @@ struct mf_instance {
 struct mf_instance *mf_instance_new(const struct mf_worker_info *info, struct mf_fault *fault);
 void mf_instance_free(struct mf_instance *instance);
 
-/* In a forked child: makes the interpreter of the owner, of which main is the main thread, a worker's. What the owner
+/* In an owner that will have forks for workers: makes what all of them need, so that a fork has little to do and copies
+ * few pages. Idempotent. May raise. */
+void mf_instance_prepare(lua_State *L);
+
+/* In such a fork: makes the interpreter of the owner, of which main is the main thread, a worker's. What the owner
  * has loaded stays; its globals, futures and plan do not. The tasks run on a Lua thread of their own. As for
  * mf_instance_new. */
 struct mf_instance *mf_instance_adopt(lua_State *main, const struct mf_worker_info *info, struct mf_fault *fault);
 
 /* --- What mf_instance_new and mf_instance_adopt share ------------------------------------------------------------- */
 
-struct mf_instance *mf_instance_alloc(const struct mf_worker_info *info); /* without a Lua state; NULL: no memory */
-void mf_instance_bind(lua_State *L, struct mf_instance *instance);        /* the globals are its base */
-void mf_instance_replace_library(lua_State *L, struct mf_instance *instance);
-void mf_instance_apply_init(lua_State *L, const struct mf_blob *init);
+struct mf_instance *mf_instance_alloc(void);                            /* without a Lua state; NULL: no memory */
+void mf_instance_release(struct mf_instance *instance);                 /* all but the Lua state */
+void mf_instance_reserve(lua_State *L);                                 /* places in the registry for the next line */
+void mf_instance_bind(lua_State *L, struct mf_instance *instance);      /* the globals are its base */
+void mf_instance_push_exit(lua_State *L, struct mf_instance *instance); /* os.exit for tasks */
+void mf_instance_push_require(lua_State *L);                            /* require for tasks, of the globals' */
 
 /* The instance whose state L is, or NULL when L is no worker's. */
 struct mf_instance *mf_instance_of(lua_State *L);

@@ -61,7 +61,7 @@ void mf_lib_read_spec(lua_State *L, int idx, struct mf_future_spec *spec);
 /* Pushes the fields globals, skip and packages of the options at idx (three values) and points encode at them. */
 int mf_lib_push_encode_options(lua_State *L, int idx, struct mf_encode_options *encode);
 
-/* Under a plan whose workers are forks: pushes a list for live values (live.h) and has encode use it; returns its number.
+/* Under a plan whose workers are forks made for the moment: pushes a list for live values (live.h) and has encode use it; returns its number.
  * Else 0, and nothing is pushed. */
 uint64_t mf_lib_begin_live(lua_State *L, const struct mf_pool *pool, struct mf_encode_options *encode);
 
@@ -91,6 +91,10 @@ void mf_lib_finish(lua_State *L, struct mf_lib_future *object);
 
 /* Reads a final future's bytes into the user value of the object at idx, once. */
 void mf_lib_read(lua_State *L, int idx, struct mf_lib_future *object);
+
+/* Gives a final future that was read its bytes back, made anew from its values, because another one shall have it as an
+ * argument. Raises when memory is out. */
+void mf_lib_restore(lua_State *L, int idx, struct mf_lib_future *object);
 
 /* Pushes the values of a future that is DONE and read. Returns how many. */
 int mf_lib_push_values(lua_State *L, int idx, const struct mf_lib_future *object);

@@ -101,10 +101,21 @@ static int core_code(lua_State *L)
     return 1;
 }
 
+/* provide(pool, code, n): see mf_runtime_provide */
+static int core_provide(lua_State *L)
+{
+    struct mf_pool *pool = mf_lib_check_pool(L, 1);
+    const struct code *code = luaL_checkudata(L, 2, CODE_TYPE);
+    if (code->live && mf_runtime_provide(pool, code->live, (int)luaL_checkinteger(L, 3)) == MF_EINTR)
+        return luaL_error(L, "interrupted!");
+    return 0;
+}
+
 /* A chunk as it is asked for. */
 struct chunk {
     enum mf_run_mode mode;
     lua_Integer flags, first, last, offset, stream;
+    bool stale;
     const struct code *code;
 };
 
@@ -126,6 +137,9 @@ static void read_options(lua_State *L, int idx, struct chunk *c)
     c->offset = luaL_optinteger(L, -2, 0);
     c->stream = luaL_optinteger(L, -1, 1);
     lua_pop(L, 4);
+    lua_getfield(L, idx, "stale");
+    c->stale = lua_toboolean(L, -1);
+    lua_pop(L, 1);
 }
 
 static void read_kind(lua_State *L, int idx, struct chunk *c)
@@ -226,6 +240,7 @@ static int core_chunk(lua_State *L)
         return luaL_error(L, "not enough memory");
     spec.code = mf_blob_ref(code->blob);
     spec.live = code->live;
+    spec.stale = c.stale;
     object->mode = c.mode;
     object->collects = c.flags & MF_RUN_COLLECT;
     object->first = c.first;
@@ -336,8 +351,8 @@ static int core_seed(lua_State *L)
 
 void mf_lib_chunk(lua_State *L)
 {
-    const luaL_Reg functions[] = {
-        {"code", core_code}, {"chunk", core_chunk}, {"streams", core_streams}, {"seed", core_seed}, {NULL, NULL}};
+    const luaL_Reg functions[] = {{"code", core_code},       {"provide", core_provide}, {"chunk", core_chunk},
+                                  {"streams", core_streams}, {"seed", core_seed},       {NULL, NULL}};
     luaL_newmetatable(L, BLOB_TYPE);
     lua_pushcfunction(L, blob_gc);
     lua_setfield(L, -2, "__gc");

@@ -160,9 +160,13 @@ static size_t find_dependencies(lua_State *L, int first, int last, struct mf_fut
         return 0;
     *deps = lua_newuserdatauv(L, n * sizeof(struct mf_future *), 0);
     n = 0;
-    for (int i = first; i <= last; i++)
-        if (lua_type(L, i) == LUA_TUSERDATA && mf_lib_test_future(L, i))
-            (*deps)[n++] = mf_lib_check_future(L, i)->future;
+    for (int i = first; i <= last; i++) {
+        if (lua_type(L, i) != LUA_TUSERDATA || !mf_lib_test_future(L, i))
+            continue;
+        struct mf_lib_future *object = mf_lib_check_future(L, i);
+        mf_lib_restore(L, i, object);
+        (*deps)[n++] = object->future;
+    }
     return n;
 }
 
@@ -197,7 +201,7 @@ static void encode_arguments(lua_State *L, struct mf_buf *out, int first, int la
 
 uint64_t mf_lib_begin_live(lua_State *L, const struct mf_pool *pool, struct mf_encode_options *encode)
 {
-    if (!pool->backend->inherits)
+    if (!pool->backend->inherits || pool->lasting)
         return 0;
     encode->live_number = mf_live_new(L);
     encode->live = lua_gettop(L);

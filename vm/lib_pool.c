@@ -45,6 +45,8 @@ static int core_pool(lua_State *L)
     options.heartbeat = lua_tonumber(L, -1);
     lua_getfield(L, 2, "program");
     options.program = lua_tostring(L, -1); /* the table keeps it alive */
+    lua_getfield(L, 2, "lasting");
+    options.lasting = lua_toboolean(L, -1);
     lua_getglobal(L, LUA_LOADLIBNAME);
     if (lua_istable(L, -1))
         lua_getfield(L, -1, "path");
@@ -65,6 +67,8 @@ static int core_pool(lua_State *L)
     }
     if (hosts)
         *hosts = NULL; /* the pool's now */
+    if (b->pool->backend->inherits)
+        mf_instance_prepare(L);
     b->name = b->pool->backend->name;
     b->asynchronous = b->pool->backend->asynchronous;
     lua_settop(L, 3);

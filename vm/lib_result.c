@@ -115,6 +115,39 @@ void mf_lib_read(lua_State *L, int idx, struct mf_lib_future *object)
     }
 }
 
+/* Pushes what a message of the read future's holds, in order. Returns how many values. */
+static int push_content(lua_State *L, int idx, const struct mf_lib_future *object)
+{
+    if (object->n != MF_LIB_FAILED)
+        return mf_lib_push_values(L, idx, object);
+    lua_getiuservalue(L, idx, MF_LIB_RESULT);
+    int t = lua_gettop(L);
+    for (int i = 1; i <= 3; i++)
+        lua_rawgeti(L, t, i);
+    lua_remove(L, t);
+    return 3;
+}
+
+void mf_lib_restore(lua_State *L, int idx, struct mf_lib_future *object)
+{
+    struct mf_future *f = object->future;
+    bool has_words = object->n == MF_LIB_FAILED && f->failure != MF_FAILURE_ERROR;
+    if (!mf_future_final(f) || f->result || object->n == MF_LIB_UNREAD || has_words)
+        return;
+    struct mf_buf *out = &mf_session_get(L)->args;
+    struct mf_encode_options options = {0};
+    size_t start = out->len;
+    int top = lua_gettop(L), n = push_content(L, lua_absindex(L, idx), object);
+    struct mf_encoder *e = mf_encode_begin(L, out, &options);
+    for (int i = 1; i <= n; i++)
+        mf_encode_value(L, e, top + i, "result", i);
+    mf_encode_end(L, e);
+    lua_settop(L, top);
+    f->result = mf_session_blob(out, start);
+    if (!f->result)
+        luaL_error(L, "not enough memory");
+}
+
 int mf_lib_push_values(lua_State *L, int idx, const struct mf_lib_future *object)
 {
     if (object->n == 0)

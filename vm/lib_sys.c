@@ -59,6 +59,13 @@ static int core_task(lua_State *L)
     return 1;
 }
 
+/* Whose state this is, as a value to compare: another one in a fork than in its owner. */
+static int core_instance(lua_State *L)
+{
+    lua_pushlightuserdata(L, mf_instance_of(L));
+    return 1;
+}
+
 static int core_worker(lua_State *L)
 {
     struct mf_instance *w = mf_instance_of(L);
@@ -118,6 +125,7 @@ static void add_sys(lua_State *L)
         {"progress", core_progress},
         {"in_task", core_in_task},
         {"task", core_task},
+        {"instance", core_instance},
         {"worker", core_worker},
         {"nested", core_nested},
         {"node_build", core_node_build},

@@ -32,6 +32,7 @@ struct mf_names {
     struct mf_buf entries, text;
     int count;
     bool current;        /* the index was built since a module was loaded */
+    bool replaced;       /* functions were replaced since the index was built: one that is missing may be such */
     const void *globals; /* the globals table */
 };
 
@@ -121,6 +122,20 @@ void mf_codec_open(lua_State *L)
 {
     mf_names_push(L);
     remember_globals(L, lua_gettop(L));
+    lua_pop(L, 1);
+}
+
+void mf_codec_adopt(lua_State *L, int base, int pristine)
+{
+    base = lua_absindex(L, base);
+    pristine = lua_absindex(L, pristine);
+    struct mf_names *n = mf_names_push(L);
+    lua_pushvalue(L, pristine);
+    lua_setiuservalue(L, -2, MF_NAMES_PRISTINE);
+    lua_pushvalue(L, base);
+    lua_setiuservalue(L, -2, MF_NAMES_BASE);
+    n->globals = lua_topointer(L, base);
+    n->replaced = true;
     lua_pop(L, 1);
 }
 
@@ -310,6 +325,7 @@ void mf_names_refresh(lua_State *L, int ud)
     descend(L, &b);
     lua_pop(L, 1);
     n->current = true;
+    n->replaced = false;
 }
 
 /* Pushes what the entry names now, nil when there is no such thing any more. */
@@ -329,10 +345,23 @@ static void push_named(lua_State *L, int ud, const struct mf_names *n, int i)
     lua_remove(L, -2);
 }
 
-int mf_names_find(lua_State *L, int ud, int idx, struct mf_name_part parts[MF_NAMES_FIELDS + 1])
+/* The slot of the value at idx, or NULL. Most that is looked up is not there, so the index is only built anew after
+ * functions were replaced when one is missing. */
+static struct mf_ptrslot *find_slot(lua_State *L, int ud, int idx)
 {
     struct mf_names *n = lua_touserdata(L, ud);
     struct mf_ptrslot *slot = mf_ptrmap_get(&n->map, lua_topointer(L, idx));
+    if (slot || !n->replaced || !lua_iscfunction(L, idx))
+        return slot;
+    n->current = false;
+    mf_names_refresh(L, ud);
+    return mf_ptrmap_get(&n->map, lua_topointer(L, idx));
+}
+
+int mf_names_find(lua_State *L, int ud, int idx, struct mf_name_part parts[MF_NAMES_FIELDS + 1])
+{
+    struct mf_names *n = lua_touserdata(L, ud);
+    struct mf_ptrslot *slot = find_slot(L, ud, idx);
     if (!slot)
         return 0;
     int i = (int)slot->number;

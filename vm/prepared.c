@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "instance.h"
+#include "registry.h"
 
 #define LARGE  ((size_t)64 * 1024) /* bytes of a map's code that are not decoded for each chunk */
 #define VALUES 4                   /* in a slot: function, second function, environment, its first content or false */
@@ -20,12 +21,25 @@
 static const char values_key; /* registry: table of slots */
 static const char meta_key;   /* registry: metatable of environments */
 
+static void make_values(lua_State *L)
+{
+    lua_createtable(L, VALUES * MF_PREPARED_MAX, 0);
+}
+
+/* The metatable of environments; the table that they inherit is on top, and popped. */
+static void make_meta(lua_State *L)
+{
+    lua_createtable(L, 0, 1);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "__index");
+}
+
 static void push_values(lua_State *L)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &values_key) == LUA_TTABLE)
         return;
     lua_pop(L, 1);
-    lua_createtable(L, VALUES * MF_PREPARED_MAX, 0);
+    make_values(L);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &values_key);
 }
@@ -37,9 +51,8 @@ static void push_environment(lua_State *L)
     lua_setfield(L, -2, LUA_GNAME);
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key) != LUA_TTABLE) {
         lua_pop(L, 1);
-        lua_createtable(L, 0, 1);
         mf_instance_push_base(L);
-        lua_setfield(L, -2, "__index");
+        make_meta(L);
         lua_pushvalue(L, -1);
         lua_rawsetp(L, LUA_REGISTRYINDEX, &meta_key);
     }
@@ -196,6 +209,23 @@ void mf_prepared_init(struct mf_prepared *p)
     p->n = 0;
     for (int i = 0; i < MF_PREPARED_MAX; i++)
         p->entries[i] = (struct mf_prepared_entry){.slot = i};
+}
+
+void mf_prepared_make(lua_State *L, int base)
+{
+    mf_registry_reserve(L, &values_key);
+    mf_registry_reserve(L, &meta_key);
+    make_values(L);
+    lua_pushvalue(L, base);
+    make_meta(L);
+}
+
+void mf_prepared_install(lua_State *L, int parts)
+{
+    lua_pushvalue(L, parts);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &values_key);
+    lua_pushvalue(L, parts + 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &meta_key);
 }
 
 void mf_prepared_push(lua_State *L, struct mf_prepared *p, struct mf_blob *code, bool setup)

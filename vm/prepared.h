@@ -24,6 +24,12 @@ struct mf_prepared {
 
 void mf_prepared_init(struct mf_prepared *p);
 
+/* For a fork of an owner: what the state keeps for all of this, made ahead (two values are pushed; environments will
+ * inherit from the table at base), and put into place (they stand from index parts on). May raise. */
+enum { MF_PREPARED_PARTS = 2 };
+void mf_prepared_make(lua_State *L, int base);
+void mf_prepared_install(lua_State *L, int parts);
+
 /* Pushes three values: the function, the second function or nil, and the environment in which they run (a fresh one
  * unless they are kept). setup: they run in the state's base environment. Raises what decoding raises. */
 void mf_prepared_push(lua_State *L, struct mf_prepared *p, struct mf_blob *code, bool setup);

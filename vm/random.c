@@ -6,6 +6,8 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "engine.h"
+
 #define NEAR 32 /* up to so many streams ahead, single jumps are faster than squaring matrices */
 
 static void find_start(struct mf_random *r)
@@ -110,11 +112,36 @@ static int math_randomseed(lua_State *L)
     return 0;
 }
 
+static const luaL_Reg functions[] = {{"random", math_random}, {"randomseed", math_randomseed}, {NULL, NULL}};
+
 void mf_random_open(lua_State *L, struct mf_random *r)
 {
-    const luaL_Reg functions[] = {{"random", math_random}, {"randomseed", math_randomseed}, {NULL, NULL}};
     lua_getglobal(L, LUA_MATHLIBNAME);
     lua_pushlightuserdata(L, r);
     luaL_setfuncs(L, functions, 1);
     lua_pop(L, 1);
+}
+
+/* Both of the library's functions have one upvalue: its generator, or ours. */
+static bool take_over(lua_State *L, int idx, lua_CFunction f, struct mf_random *r)
+{
+    if (!lua_iscfunction(L, idx) || (lua_tocfunction(L, idx) != f && !mf_engine_retarget(L, idx, f)))
+        return false;
+    lua_pushlightuserdata(L, r);
+    lua_setupvalue(L, idx, 1);
+    return true;
+}
+
+void mf_random_take_over(lua_State *L, struct mf_random *r)
+{
+    bool all = true;
+    lua_getglobal(L, LUA_MATHLIBNAME);
+    for (const luaL_Reg *f = functions; f->name; f++) {
+        lua_getfield(L, -1, f->name);
+        all = take_over(L, lua_gettop(L), f->func, r) && all;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    if (!all)
+        mf_random_open(L, r);
 }

@@ -36,4 +36,7 @@ uint64_t mf_random_inner_seed(const struct mf_random *r);
 /* Replaces math.random and math.randomseed in the open libraries by ones that draw from r, which must outlive L. */
 void mf_random_open(lua_State *L, struct mf_random *r);
 
+/* The same in a fork of an owner, for the functions themselves, wherever the owner's modules have kept them. */
+void mf_random_take_over(lua_State *L, struct mf_random *r);
+
 #endif

@@ -10,12 +10,16 @@
 #include <string.h>
 
 #include "../runtime/sys.h"
+#include "registry.h"
+
+static const char warner_key; /* registry: what warn needs */
 
 void mf_relay_init(struct mf_relay *relay)
 {
     pthread_mutex_init(&relay->lock, NULL);
     relay->port = NULL;
     relay->out = relay->err = NULL;
+    relay->successor = NULL;
 }
 
 void mf_relay_release(struct mf_relay *relay)
@@ -36,6 +40,8 @@ void mf_relay_attach(struct mf_relay *relay, struct mf_port *port)
 
 void mf_relay_write(struct mf_relay *relay, enum mf_stream stream, const void *bytes, size_t n)
 {
+    while (relay->successor)
+        relay = relay->successor;
     pthread_mutex_lock(&relay->lock);
     if (relay->port && n)
         relay->port->emit(relay->port, stream, bytes, n);
@@ -121,41 +127,62 @@ static FILE *push_stream(lua_State *L, struct mf_sys_sink *sink)
     return s->f;
 }
 
-void mf_relay_capture(lua_State *L, struct mf_relay *relay)
+void mf_relay_make(lua_State *L, struct mf_relay *relay)
 {
-    struct warner *w = lua_newuserdatauv(L, sizeof *w, 0);
-    *w = (struct warner){.relay = relay};
-    lua_rawsetp(L, LUA_REGISTRYINDEX, w);
-    lua_setwarnf(L, warning, w);
-
+    luaL_checkstack(L, MF_RELAY_PARTS + 4, NULL);
+    mf_registry_reserve(L, &warner_key);
     lua_pushlightuserdata(L, relay);
     lua_pushcclosure(L, relay_print, 1);
-    lua_setglobal(L, "print");
-
-    lua_getglobal(L, LUA_IOLIBNAME);
-    relay->to_err = (struct mf_sys_sink){.write = to_stderr, .arg = relay};
-    relay->err = push_stream(L, &relay->to_err);
-    lua_setfield(L, -2, "stderr");
+    struct warner *w = lua_newuserdatauv(L, sizeof *w, 0);
+    *w = (struct warner){.relay = relay};
     relay->to_out = (struct mf_sys_sink){.write = to_stdout, .arg = relay};
     relay->out = push_stream(L, &relay->to_out);
-    lua_getfield(L, -2, "output");
-    lua_pushvalue(L, -2);
+    relay->to_err = (struct mf_sys_sink){.write = to_stderr, .arg = relay};
+    relay->err = push_stream(L, &relay->to_err);
+}
+
+void mf_relay_install(lua_State *L, int parts)
+{
+    lua_pushvalue(L, parts + MF_RELAY_PRINT);
+    lua_setglobal(L, "print");
+    struct warner *w = lua_touserdata(L, parts + MF_RELAY_WARNER);
+    lua_pushvalue(L, parts + MF_RELAY_WARNER);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &warner_key);
+    lua_setwarnf(L, warning, w);
+    lua_getglobal(L, LUA_IOLIBNAME);
+    lua_pushvalue(L, parts + MF_RELAY_ERR);
+    lua_setfield(L, -2, "stderr");
+    lua_getfield(L, -1, "output");
+    lua_pushvalue(L, parts + MF_RELAY_OUT);
     lua_call(L, 1, 0);
+    lua_pushvalue(L, parts + MF_RELAY_OUT);
     lua_setfield(L, -2, "stdout");
     lua_pop(L, 1);
 }
 
-static void redirect(lua_State *L, int idx, FILE *f)
+void mf_relay_capture(lua_State *L, struct mf_relay *relay)
 {
-    luaL_Stream *s = luaL_testudata(L, idx, LUA_FILEHANDLE);
-    if (s && s->closef)
-        s->f = f;
+    int parts = lua_gettop(L) + 1;
+    mf_relay_make(L, relay);
+    mf_relay_install(L, parts);
+    lua_settop(L, parts - 1);
 }
 
-void mf_relay_redirect(lua_State *L, struct mf_relay *relay, int out, int err)
+static void redirect(lua_State *L, const char *name, FILE *f)
 {
-    redirect(L, out, relay->out);
-    redirect(L, err, relay->err);
+    lua_getfield(L, -1, name);
+    luaL_Stream *s = luaL_testudata(L, -1, LUA_FILEHANDLE);
+    if (s && s->closef)
+        s->f = f;
+    lua_pop(L, 1);
+}
+
+void mf_relay_redirect(lua_State *L, struct mf_relay *relay)
+{
+    lua_getglobal(L, LUA_IOLIBNAME);
+    redirect(L, "stdout", relay->out);
+    redirect(L, "stderr", relay->err);
+    lua_pop(L, 1);
     mf_sys_replace_stdio(relay->out, relay->err);
 }
 

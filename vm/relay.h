@@ -15,6 +15,7 @@ struct mf_relay {
     pthread_mutex_t lock;
     struct mf_port *port;              /* under lock; NULL between tasks: output is dropped then */
     FILE *out, *err;                   /* the C streams behind the worker's io.stdout and io.stderr */
+    struct mf_relay *successor;        /* in a fork of a worker: writes in its place, and NULL elsewhere */
     struct mf_sys_sink to_out, to_err; /* behind those */
 };
 
@@ -27,10 +28,15 @@ void mf_relay_write(struct mf_relay *relay, enum mf_stream stream, const void *b
  * May raise. */
 void mf_relay_capture(lua_State *L, struct mf_relay *relay);
 
-/* In a fork of the owner's process: points the file handles, which the owner's code may have kept, and the C library's
- * standard streams at relay too, in the state L that mf_relay_capture was called for. out and err: the handles that
- * were io.stdout and io.stderr before, at those stack indices. */
-void mf_relay_redirect(lua_State *L, struct mf_relay *relay, int out, int err);
+/* The same in two steps, of which the first may be done long before: pushes what is needed, MF_RELAY_PARTS values, */
+enum { MF_RELAY_PRINT, MF_RELAY_WARNER, MF_RELAY_OUT, MF_RELAY_ERR, MF_RELAY_PARTS };
+void mf_relay_make(lua_State *L, struct mf_relay *relay);
+/* and puts it into place; it stands from the stack index parts on. Both may raise. */
+void mf_relay_install(lua_State *L, int parts);
+
+/* In a fork of the owner's process, before the second step: points the file handles that are io.stdout and io.stderr,
+ * which the owner's code may have kept, and the C library's standard streams at relay. */
+void mf_relay_redirect(lua_State *L, struct mf_relay *relay);
 
 /* Prints the records of a future's output (future.h) in the owner's state: to its own relay when it is a worker, to
  * the process's standard streams otherwise. */

@@ -492,6 +492,8 @@ static enum mf_outcome run_task(void *worker, const struct mf_task *task, struct
         mf_interrupt_state(L); /* the signal came before the entry stood */
     int status = lua_pcall(L, 1, 0, 1);
     mf_interrupt_leave(L, &entry);
+    if (w->forked)
+        fflush(NULL); /* a file that the owner has opened too: what the task wrote stands there when it has ended */
     if (status != LUA_OK) {
         lua_pushcfunction(L, report);
         lua_insert(L, -2);

@@ -151,6 +151,8 @@ function M.map_async(xs, fn, given)
     local policy = guided and chunks.guided(record.plan.workers) or nil
     local job = jobs.new(record, source, { where = where, fn = fn, spec = spec, given = given, policy = policy })
     local flight, tasks = flights.new(record.pool, job.policy), {}
+    local hold <close> = jobs.hold(record) -- luacheck: ignore 211
+    job:settle()
     while job:launch(flight) do
         tasks[flight.open] = flight.futures[flight.open]
     end

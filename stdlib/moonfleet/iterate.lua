@@ -134,7 +134,7 @@ local function start(record, where, xs, fn, given)
     }
     local job = jobs.new(record, sources.of(where, xs, "list"), request)
     plans.hold(record)
-    return setmetatable({
+    local stream = setmetatable({
         job = job,
         flight = flights.new(record.pool, job.policy),
         ordered = given.ordered ~= false,
@@ -145,6 +145,12 @@ local function start(record, where, xs, fn, given)
         ended = false,
         bar = progress.open(given.progress, job.source.n, given.label),
     }, Stream)
+    local ok, err = pcall(job.settle, job)
+    if not ok then
+        finish(stream)
+        error(err, 0)
+    end
+    return stream
 end
 
 ---Options of `mf.imap`: those of a map without `combine`, and these.

@@ -41,6 +41,7 @@ M.spec = options.merge(options.task, {
 ---@field given table the user's options
 ---@field policy moonfleet.Policy
 ---@field stop boolean the first error ends the map
+---@field still boolean no code of the user's runs here before all chunks are made
 ---@field keys any[]? names of the elements, if not their positions
 ---@field info table? about the error that was raised
 local Job = {}
@@ -97,6 +98,7 @@ function M.new(record, source, request)
     M.check_retries(where, given)
     local stop = given.on_error ~= "collect"
     local job = setmetatable({ where = where, record = record, source = source, given = given, stop = stop }, Job)
+    job.still = request.waits and not source.read or false
     job.policy = choose_policy(job, request)
     job.code = core.code({
         globals = options.globals(where, given.globals, request.fn),
@@ -107,6 +109,16 @@ function M.new(record, source, request)
     job.chunk = chunk_options(given, request, stop)
     job.chunk.stream = given.seed and 1 or core.streams(source.n or ENDLESS)
     return job
+end
+
+---Where workers are forks: sees that they have what the function has captured as it is now, although code of the
+---user's will run before the last chunk is made. The record is held.
+function Job:settle()
+    if not self.still then
+        local workers = self.record.plan.workers
+        core.provide(self.record.pool, self.code, math.min(workers, self.source.n or workers))
+        self.chunk.stale = true
+    end
 end
 
 ---Starts the next chunk.
@@ -255,11 +267,18 @@ local Hold = {
     end,
 }
 
+---Holds the record until the end of the scope.
+---@param record moonfleet.Record
+function M.hold(record)
+    plans.hold(record)
+    return setmetatable({ record = record }, Hold)
+end
+
 ---Runs the map to its end: feeds the workers, and hands the chunks to take in the order of their elements.
 ---@param take fun(entry: moonfleet.Entry)
 function Job:run(take)
-    plans.hold(self.record)
-    local hold <close> = setmetatable({ record = self.record }, Hold) -- luacheck: ignore 211
+    local hold <close> = M.hold(self.record) -- luacheck: ignore 211
+    self:settle()
     local flight <close> = flights.new(self.record.pool, self.policy)
     local bar <close> = progress.open(self.given.progress, self.source.n, self.given.label)
     local function take_quietly(entry)

@@ -257,6 +257,7 @@ end
 ---@field exports table<string, any>? globals that the workers have
 ---@field defaults table? options of a plain future
 ---@field users integer maps and iterators at work
+---@field lasting boolean? workers stay until the pool is closed
 ---@field retired boolean
 
 ---@param plan moonfleet.Plan
@@ -290,6 +291,7 @@ function M.open(record)
             grace = level.grace,
             heartbeat = level.heartbeat,
             program = level.program,
+            lasting = record.lasting,
             nested = remaining_levels(plan),
         })
         if level.hosts then
@@ -328,6 +330,7 @@ function M.release(record)
     let_go(record)
 end
 
+local home = core.instance() -- another one in a fork of the process in which this was loaded
 local configured -- levels that the program's options ask for
 local current -- the record in force
 local own, changed_in -- in a worker: its own record while a task's is in force, and that task
@@ -345,6 +348,10 @@ local function first_plan()
 end
 
 local function in_force()
+    if home ~= core.instance() then -- the plan of the fork's owner is not its own
+        home = core.instance()
+        configured, current, own, changed_in = nil, nil, nil, nil
+    end
     if not current then
         current = M.record(first_plan())
     elseif changed_in and changed_in ~= core.task() then
@@ -452,11 +459,6 @@ function M.workers()
         record.plan.workers = M.open(record).pool:workers()
     end
     return record.plan.workers
-end
-
----In a fork of the owner's process: the owner's plan is not this one's.
-function M.forget()
-    configured, current, own, changed_in = nil, nil, nil, nil
 end
 
 ---What the program's options `--plan`, `--hosts`, `-j` and `--seed` ask for; they win over MOONFLEET_PLAN.

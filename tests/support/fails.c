@@ -200,10 +200,16 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(vo
     return fails(THREAD) ? errno : real(thread, attr, fn, arg);
 }
 
+pid_t fork(void)
+{
+    FIND_REAL(fork);
+    return fails(FORK) ? -1 : real();
+}
+
 /* The real one cannot be called from a function that returns. */
 pid_t vfork(void)
 {
-    return fails(FORK) ? -1 : fork();
+    return fork();
 }
 
 /* --- Descriptors ------------------------------------------------------------------------------------------------ */
