@@ -364,7 +364,9 @@ static void attach(struct mf_peer *a, struct mf_stream_end *stream, struct mf_fa
         stream->table->close(stream);
     struct mf_loop *loop = a->link ? mf_owner_loop(pool->owner, fault) : NULL;
     if (!loop || mf_peer_watch(a, loop) != MF_OK) {
-        mf_peer_end(a, "could not be watched: out of memory");
+        char why[sizeof fault->text + 32];
+        snprintf(why, sizeof why, "could not be watched: %s", loop || !fault->text[0] ? "out of memory" : fault->text);
+        mf_peer_end(a, why);
     } else if (a->child.twin) {
         mf_link_trust(a->link);
         if (mf_peer_greet(a, fault) != MF_OK)
