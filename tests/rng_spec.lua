@@ -3,7 +3,9 @@
 local mf = require("moonfleet")
 local codec = require("moonfleet.codec")
 
-local PLANS = { "sequential", { { "threads", workers = 2 } }, { { "processes", workers = 2 } } }
+local PLANS = {
+    "sequential", { { "threads", workers = 2 } }, { { "forks", workers = 2 } }, { { "processes", workers = 2 } },
+}
 local KINDS = { "mrg32k3a", "philox" }
 
 -- What fn raises, without the position.

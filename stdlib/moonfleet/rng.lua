@@ -201,8 +201,10 @@ local function unseeded(kind)
     return kernels.current(kind):split()
 end
 
----A new generator. `mf.rng(42)`, `mf.rng{ seed = 42, kind = "philox" }`, `mf.rng{ state = g:state() }`. Without a
----seed, it is seeded from the current stream: repeatable after mf.seed, and another one at each call.
+---A new generator. For generators that must be independent take streams of one seed, not neighbouring seeds: the
+---states that R makes of those are related, and MRG32k3a's first numbers show it. `mf.rng(42)`, `mf.rng{ seed = 42,
+---kind = "philox" }`, `mf.rng{ state = g:state() }`. Without a seed, it is seeded from the current stream: repeatable
+---after mf.seed, and another one at each call.
 ---@param given integer|{ seed: integer?, kind: string?, state: table? }?
 ---@return moonfleet.Rng
 local function new(_, given)
