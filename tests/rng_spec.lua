@@ -114,6 +114,14 @@ describe("a generator", function()
         end
     end)
 
+    it("takes whole floats for counts and bounds", function()
+        local g = mf.rng(1)
+        assert.equal(1000, #g:normal(0, 1, 1e3))
+        assert.equal("integer", math.type(g:integers(1.0, 1e3)))
+        assert.equal(100, #g:sample(1e2))
+        assert.equal(mf.rng(1):skip(1e3):uniform(), mf.rng(1):skip(1000):uniform())
+    end)
+
     it("fills arrays with the same numbers, whatever their layout", function()
         for k, g in ipairs(both(8)) do
             local expected = both(8)[k]:normal(3, 2, 1200)

@@ -152,8 +152,9 @@ end
 ---@return any[]
 function Rng:sample(population, n, given)
     local o = options.check("sample", SAMPLE, given)
-    if math.type(population) == "integer" then
-        return kernels.indices(self, population, n, o.replace, o.weights)
+    local whole = math.type(population) and math.tointeger(population) -- 1e6 is whole too
+    if whole then
+        return kernels.indices(self, whole, n, o.replace, o.weights)
     elseif not is_list(population) then
         local words = "sample: the population must be an integer, a list, a range or an array, not "
         options.raise(words .. options.describe(population))
