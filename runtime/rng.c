@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#define MRG_STREAM_BITS 32 /* of a philox substream number: those of MRG32k3a have room for more */
-
 /* --- Generators and their streams -------------------------------------------------------------------------------- */
 
 void mf_rng_seed(struct mf_rng *rng, enum mf_rng_kind kind, int64_t seed)

@@ -35,7 +35,8 @@ struct mf_rng {
 void mf_rng_seed(struct mf_rng *rng, enum mf_rng_kind kind, int64_t seed);
 
 /* n streams, or substreams, on: 2^127 and 2^76 numbers for MRG32k3a (R's nextRNGStream and nextRNGSubStream); for
- * philox the same place under another key, or another part of the counter. Time grows with the number of bits of n. */
+ * philox the same place under another key, or another part of the counter, of which there are 2^32. Time grows with the
+ * number of bits of n. */
 void mf_rng_skip_streams(struct mf_rng *rng, uint64_t n);
 void mf_rng_skip_substreams(struct mf_rng *rng, uint64_t n);
 

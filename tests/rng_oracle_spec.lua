@@ -96,7 +96,9 @@ local function check_elements(data, plan, chunk)
 end
 
 local function check_maps(data)
-    local plans = { "sequential", { { "threads", workers = 2 } }, { { "processes", workers = 2 } } }
+    local plans = {
+        "sequential", { { "threads", workers = 2 } }, { { "forks", workers = 2 } }, { { "processes", workers = 2 } },
+    }
     for _, plan in ipairs(plans) do
         for _, chunk in ipairs({ 1, 2, 5 }) do
             check_elements(data, plan, chunk)

@@ -3,7 +3,9 @@
 local mf = require("moonfleet")
 local codec = require("moonfleet.codec")
 
-local PLANS = { "sequential", { { "threads", workers = 2 } }, { { "processes", workers = 2 } } }
+local PLANS = {
+    "sequential", { { "threads", workers = 2 } }, { { "forks", workers = 2 } }, { { "processes", workers = 2 } },
+}
 local KINDS = { "mrg32k3a", "philox" }
 
 -- What fn raises, without the position.
@@ -110,6 +112,14 @@ describe("a generator", function()
                 assert.same({}, g[name](g, table.unpack(args, 1, count + 1)))
             end
         end
+    end)
+
+    it("takes whole floats for counts and bounds", function()
+        local g = mf.rng(1)
+        assert.equal(1000, #g:normal(0, 1, 1e3))
+        assert.equal("integer", math.type(g:integers(1.0, 1e3)))
+        assert.equal(100, #g:sample(1e2))
+        assert.equal(mf.rng(1):skip(1e3):uniform(), mf.rng(1):skip(1000):uniform())
     end)
 
     it("fills arrays with the same numbers, whatever their layout", function()

@@ -17,9 +17,9 @@
 /* How many numbers the argument at idx asks for. */
 static size_t check_n(lua_State *L, int idx, const char *name)
 {
-    if (!lua_isinteger(L, idx))
+    lua_Integer n = 0;
+    if (!mf_lib_rng_whole(L, idx, &n))
         mf_raise(L, "%s: how many numbers must be an integer, not %s", name, luaL_tolstring(L, idx, NULL));
-    lua_Integer n = lua_tointeger(L, idx);
     if (n < 0 || n > INT_MAX)
         mf_raise(L, "%s: how many numbers must be from 0 to %d, not %I", name, INT_MAX, (LUAI_UACINT)n);
     return (size_t)n;
@@ -117,9 +117,10 @@ static int draw(lua_State *L)
 
 static lua_Integer check_bound(lua_State *L, int idx, const char *what)
 {
-    if (!lua_isinteger(L, idx))
+    lua_Integer bound = 0;
+    if (!mf_lib_rng_whole(L, idx, &bound))
         mf_raise(L, "integers: the %s must be an integer, not %s", what, luaL_tolstring(L, idx, NULL));
-    return lua_tointeger(L, idx);
+    return bound;
 }
 
 /* Fills the array at idx, of i64. */

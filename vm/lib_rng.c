@@ -81,15 +81,22 @@ static enum mf_rng_kind check_kind(lua_State *L, int idx)
     return MF_RNG_MRG32K3A;
 }
 
+bool mf_lib_rng_whole(lua_State *L, int idx, lua_Integer *n)
+{
+    int whole = 0;
+    if (lua_type(L, idx) == LUA_TNUMBER)
+        *n = lua_tointegerx(L, idx, &whole);
+    return whole;
+}
+
 /* A count at idx that is not negative; 1 when there is none. */
 static uint64_t check_count(lua_State *L, int idx, const char *where)
 {
-    if (lua_isnoneornil(L, idx))
-        return 1;
-    if (!lua_isinteger(L, idx) || lua_tointeger(L, idx) < 0)
+    lua_Integer n = 1;
+    if (!lua_isnoneornil(L, idx) && (!mf_lib_rng_whole(L, idx, &n) || n < 0))
         mf_raise(L, "%s: the count must be an integer that is not negative, not %s", where,
                  luaL_tolstring(L, idx, NULL));
-    return (uint64_t)lua_tointeger(L, idx);
+    return (uint64_t)n;
 }
 
 /* --- Making ------------------------------------------------------------------------------------------------------- */

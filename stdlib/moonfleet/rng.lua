@@ -152,8 +152,9 @@ end
 ---@return any[]
 function Rng:sample(population, n, given)
     local o = options.check("sample", SAMPLE, given)
-    if math.type(population) == "integer" then
-        return kernels.indices(self, population, n, o.replace, o.weights)
+    local whole = math.type(population) and math.tointeger(population) -- 1e6 is whole too
+    if whole then
+        return kernels.indices(self, whole, n, o.replace, o.weights)
     elseif not is_list(population) then
         local words = "sample: the population must be an integer, a list, a range or an array, not "
         options.raise(words .. options.describe(population))
@@ -201,8 +202,10 @@ local function unseeded(kind)
     return kernels.current(kind):split()
 end
 
----A new generator. `mf.rng(42)`, `mf.rng{ seed = 42, kind = "philox" }`, `mf.rng{ state = g:state() }`. Without a
----seed, it is seeded from the current stream: repeatable after mf.seed, and another one at each call.
+---A new generator. For generators that must be independent take streams of one seed, not neighbouring seeds: the
+---states that R makes of those are related, and MRG32k3a's first numbers show it. `mf.rng(42)`, `mf.rng{ seed = 42,
+---kind = "philox" }`, `mf.rng{ state = g:state() }`. Without a seed, it is seeded from the current stream: repeatable
+---after mf.seed, and another one at each call.
 ---@param given integer|{ seed: integer?, kind: string?, state: table? }?
 ---@return moonfleet.Rng
 local function new(_, given)
