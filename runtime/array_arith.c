@@ -52,7 +52,7 @@ static int64_t floor_mod(int64_t x, int64_t y)
 static double float_mod(double x, double y)
 {
     double r = fmod(x, y);
-    return (r > 0 ? y < 0 : r < 0 && y != r) ? r + y : r;
+    return (r > 0 ? y < 0 : r < 0 && y > 0) ? r + y : r;
 }
 
 /* --- The loops --------------------------------------------------------------------------------------------------- */

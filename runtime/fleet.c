@@ -245,9 +245,7 @@ void mf_fleet_join(struct mf_worker *worker)
 
 void mf_fleet_tidy(struct mf_pool *pool)
 {
-    for (int i = 0; i < pool->size; i++)
-        if (mf_peer_at(pool, i))
-            mf_peer_tidy(mf_peer_at(pool, i));
+    mf_peer_tidy_all(pool);
 }
 
 static bool somebody_is_idle(const struct mf_pool *pool)

@@ -228,10 +228,16 @@ void mf_peer_flush(struct mf_peer *a)
     mf_peer_update_watch(a);
 }
 
-void mf_peer_tidy(struct mf_peer *a)
+void mf_peer_tidy_all(struct mf_pool *pool)
 {
-    if (a->link && mf_share_tidy(&a->share, a->link))
+    forget_retired(pool);
+    for (int i = 0; i < pool->size; i++) {
+        struct mf_peer *a = mf_peer_at(pool, i);
+        if (!a || !a->link)
+            continue;
+        mf_share_tidy(&a->share, a->link);
         mf_peer_flush(a);
+    }
 }
 
 /* --- Beginning --------------------------------------------------------------------------------------------------- */

@@ -130,8 +130,8 @@ enum mf_err mf_peer_send(struct mf_peer *peer, const struct mf_future *f);
 enum mf_err mf_peer_send_setup(struct mf_peer *peer, const struct mf_setup *setup);
 void mf_peer_flush(struct mf_peer *peer);
 
-/* Tells the agent which blocks are gone. */
-void mf_peer_tidy(struct mf_peer *peer);
+/* Forgets code that nothing refers to any more, which may have held blocks, and tells all agents of the pool what is gone. */
+void mf_peer_tidy_all(struct mf_pool *pool);
 
 /* Gives the agent that many lanes, in free slots from index (from 1) on; the pool grows if need be. Lanes that it has
  * stay. MF_ENOMEM. */

@@ -162,8 +162,9 @@ struct reading {
 static void read_number(lua_State *L, struct reading *r)
 {
     struct mf_fault fault;
+    const char *type = luaL_typename(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER)
-        luaL_error(L, "the table has a %s at %s, where a number must be", luaL_typename(L, -1),
+        luaL_error(L, "the table has a %s at %s, where a number must be", type,
                    push_place(L, r->index, r->a->ndim));
     struct mf_value v = mf_lib_array_value(L, -1, "number");
     if (mf_array_put(r->a, r->data, (ptrdiff_t)r->done++, &v, &fault) != MF_OK)
@@ -173,12 +174,15 @@ static void read_number(lua_State *L, struct reading *r)
 /* Reads the table on top, which is axis `depth`. */
 static void read_table(lua_State *L, struct reading *r, int depth)
 {
+    const char *type = luaL_typename(L, -1);
+    lua_Integer want = (lua_Integer)r->a->shape[depth];
     if (!lua_istable(L, -1))
-        luaL_error(L, "the table has a %s at %s, where a table of %I must be", luaL_typename(L, -1),
-                   push_place(L, r->index, depth), (lua_Integer)r->a->shape[depth]);
-    if (lua_rawlen(L, -1) != r->a->shape[depth])
-        luaL_error(L, "the table is ragged: %s%s has %I elements and the first of its kind %I", depth ? "" : "it",
-                   push_place(L, r->index, depth), (lua_Integer)lua_rawlen(L, -1), (lua_Integer)r->a->shape[depth]);
+        luaL_error(L, "the table has a %s at %s, where a table of %I must be", type, push_place(L, r->index, depth),
+                   want);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+    if (n != want)
+        luaL_error(L, "the table is ragged: %s has %I elements and the first of its kind %I",
+                   push_place(L, r->index, depth), n, want);
     luaL_checkstack(L, 4, NULL);
     for (size_t i = 0; i < r->a->shape[depth]; i++) {
         r->index[depth] = (lua_Integer)i + 1;

@@ -13,6 +13,15 @@ local ranges = require("moonfleet.range")
 ---@overload fun(x: table|moonfleet.Array|moonfleet.Range|integer, ...): moonfleet.Array
 local M = {}
 
+-- Calls a function of the core; its errors point at who called this library.
+local function call(fn, ...)
+    local ok, result = pcall(fn, ...)
+    if not ok then
+        options.raise(result)
+    end
+    return result
+end
+
 ---The types of numbers: 8-byte floats (what Lua's floats are, and what is meant where nothing is said), 4-byte
 ---floats, and integers of 8 bytes (Lua's), 4 bytes and 1 byte (0 to 255).
 ---
@@ -52,7 +61,7 @@ M.eye = core.eye
 ---@return moonfleet.Array
 function M.range(start, stop, step, dtype)
     local r = ranges.new(start, stop, step)
-    return core.evenly(r.n, r.start, r.step, dtype)
+    return call(core.evenly, r.n, r.start, r.step, dtype)
 end
 
 ---n evenly spaced numbers from first to last, both included.
@@ -99,9 +108,9 @@ function M.load(path, given)
     options.argument(where, "the path", options.kinds.string, path)
     given = options.check(where, load_spec, given)
     if given.map then
-        return core.map(path, given.map == "private")
+        return call(core.map, path, given.map == "private")
     end
-    return core.load(path)
+    return call(core.load, path)
 end
 
 ---Zeros in memory that tasks write to, with the arguments of `zeros`: whoever gets this array, in threads, forks and
@@ -118,14 +127,13 @@ M.is_array = core.is_array
 
 local function make(_, x, ...)
     if core.is_array(x) then
-        local dtype = ...
-        return x:as(dtype or x.dtype)
+        return call(core.as, x, (...) or x.dtype)
     elseif getmetatable(x) == ranges.metatable then
-        return core.evenly(x.n, x.start, x.step, (...))
+        return call(core.evenly, x.n, x.start, x.step, (...))
     elseif type(x) == "table" then
-        return core.from_table(x, (...))
+        return call(core.from_table, x, (...))
     elseif math.type(x) == "integer" then
-        return core.zeros(x, ...)
+        return call(core.zeros, x, ...)
     end
     options.raise(("mf.array: expected a table, an array, a range or a shape, not %s"):format(options.describe(x)))
 end

@@ -2,6 +2,7 @@
 -- here.
 
 local core = require("moonfleet.array_core")
+local options = require("moonfleet.options")
 local text = require("moonfleet.array_text")
 
 ---An array. Axes, elements and places count from 1; a negative axis or index counts from the last.
@@ -146,10 +147,13 @@ Array.filter = core.filter
 ---@param y number|moonfleet.Array|nil
 ---@return moonfleet.Array
 function Array.where(a, x, y)
+    local ok, result
     if x == nil and y == nil then
-        return core.places(a)
+        ok, result = pcall(core.places, a)
+    else
+        ok, result = pcall(core.where, a, x, y)
     end
-    return core.where(a, x, y)
+    return ok and result or options.raise(result)
 end
 
 -- Arithmetic ------------------------------------------------------------------------------------------------------
@@ -269,7 +273,8 @@ Array.quantile = core.quantile
 ---@param axis integer?
 ---@return number|moonfleet.Array
 function Array.median(a, axis)
-    return core.quantile(a, 0.5, axis)
+    local ok, result = pcall(core.quantile, a, 0.5, axis)
+    return ok and result or options.raise(result)
 end
 
 -- Order -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 -- Shares: values that are sent once and read by many tasks. The work is done in C (vm/lib_share.c, runtime/block.c).
 
 local core = require("moonfleet.array_core")
+local options = require("moonfleet.options")
 local plans = require("moonfleet.plan")
 
 local M = {}
@@ -29,10 +30,13 @@ Share.copy = core.share_methods.copy
 ---@param value any what can be sent to a task
 ---@return moonfleet.Array|moonfleet.Share
 function M.share(value)
-    if not core.is_array(value) then
-        return core.share_value(value)
+    local ok, result
+    if core.is_array(value) then
+        ok, result = pcall(core.share_array, value, plans.plan().name == "processes")
+    else
+        ok, result = pcall(core.share_value, value)
     end
-    return core.share_array(value, plans.plan().name == "processes")
+    return ok and result or options.raise(result)
 end
 
 return M
