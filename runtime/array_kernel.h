@@ -32,6 +32,7 @@ extern mf_kernel *const mf_kernels_cast[MF_DTYPES][MF_DTYPES];
 /* In front of a loop whose turns do not depend on each other: what is written is what was read in the same turn, or is
  * not read at all. */
 #if defined(__clang__)
+#pragma clang diagnostic ignored "-Wpass-failed" /* it need not be a vector where vectors are not worth it */
 #define MF_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__)
 #define MF_INDEPENDENT _Pragma("GCC ivdep")

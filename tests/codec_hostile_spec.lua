@@ -57,6 +57,37 @@ describe("a message from a peer that is not trusted", function()
         package.loaded.final, package.preload.final = nil, nil
     end)
 
+    it("carries arrays whose numbers are all there", function()
+        local array = require("moonfleet.array")
+        local a = array.range(6):reshape(2, 3)
+        local bytes = codec.encode(a)
+        assert.is_true(a == codec.decode(bytes, false))
+        for n = 2, #bytes - 1 do
+            assert.truthy(hostile(bytes:sub(1, n)):find("malformed message: ", 1, true))
+        end
+        local head = bytes:sub(1, 2) -- the header byte and the tag
+        local function varint(n)
+            local t = {}
+            repeat
+                t[#t + 1] = string.char(n & 127 | (n > 127 and 128 or 0))
+                n = n >> 7
+            until n == 0
+            return table.concat(t)
+        end
+        for _, case in ipairs({
+            { "\7\1\1", "an array of an unknown kind" }, -- dtype
+            { "\0\0", "an array of an unknown kind" }, -- dimensions
+            { "\0\9", "an array of an unknown kind" },
+            { "\64\1\1", "an array of an unknown kind" }, -- flags
+            { "\0\1" .. varint(1 << 60), "an array's shape is too large" },
+            { "\0\2" .. varint(1 << 40) .. varint(1 << 40), "an array's shape is too large" },
+            { "\0\1" .. varint(1 << 40), "an array's numbers pass the end" },
+            { "\16\1\1\0\0\0", "memory that the message does not hold" },
+        }) do
+            assert.truthy(hostile(head .. case[1]):find(case[2], 1, true))
+        end
+    end)
+
     it("does not write globals", function()
         assert.truthy(hostile("\0\x80\x15\0\1x\x81"):find("a global without leave", 1, true))
         assert.is_nil(rawget(_G, "x"))

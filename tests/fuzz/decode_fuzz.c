@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "../../vm/codec.h"
+#include "../../vm/state.h"
 
 #define BYTES_PER_BYTE 400 /* a table, its frame and its memo for each three bytes are honest */
 #define BYTES_AT_LEAST 65536
@@ -71,12 +72,13 @@ static lua_State *open_state(void)
                                 "    mt.__load = function(v) return setmetatable({ x = v[1], y = v[2] }, mt) end\n"
                                 "    return mt\n"
                                 "end\n"
-                                "require 'point'\n";
+                                "require 'point'\n"
+                                "require 'moonfleet.array'\n";
     lua_State *L = lua_newstate(counting_alloc, NULL);
     if (!L)
         abort();
     luaL_openlibs(L);
-    mf_codec_open(L);
+    mf_state_preload(L);
     if (luaL_dostring(L, types))
         abort();
     return L;

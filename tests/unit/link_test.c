@@ -17,6 +17,7 @@
 struct inbox {
     int frames;
     struct mf_msg_head last;
+    int with_fd;
     size_t bytes;
     bool good;            /* all bodies had the bytes that pattern would give them */
     struct mf_blob *kept; /* the last blob, if keep */
@@ -35,6 +36,7 @@ static enum mf_err receive(void *arg, const struct mf_link_frame *f)
     struct inbox *in = arg;
     in->frames++;
     in->last = f->head;
+    in->with_fd += f->fd >= 0 && fcntl(f->fd, F_GETFD) >= 0;
     in->bytes += (size_t)f->head.length;
     for (size_t i = 0; i < f->head.length; i++)
         in->good = in->good && f->body[i] == pattern(f->head.id, i);
@@ -218,6 +220,28 @@ static enum mf_err after_bytes(const void *bytes, size_t n, bool greet, struct m
     CHECK(mf_link_read(l, NULL) == e && in.frames == greet);
     mf_link_free(l);
     return e;
+}
+
+/* A descriptor that a frame has of its own is the link's during the call, and the sender's copy stays the sender's. */
+static void test_own_descriptor(void)
+{
+    struct pair p;
+    unsigned char body[64];
+    int fd = mf_sys_memfd("test");
+    open_pair(&p);
+    for (size_t i = 0; i < sizeof body; i++)
+        body[i] = pattern(5, i);
+    const struct mf_msg_part part = {body, sizeof body};
+    CHECK(mf_link_passes_fds(p.link[0]));
+    CHECK(mf_link_queue_fd(p.link[0], MF_MSG_BLOCK, 5, &part, fd) == MF_OK);
+    CHECK(mf_link_queue(p.link[0], MF_MSG_PING, 0, NULL, 0) == MF_OK);
+    CHECK(mf_link_flush(p.link[0]) == MF_OK);
+    struct mf_fault fault;
+    CHECK(mf_link_read(p.link[1], &fault) == MF_OK && mf_link_read(p.link[1], &fault) == MF_OK);
+    CHECK(p.in[1].frames == 2 && p.in[1].bytes == sizeof body && p.in[1].with_fd == 1);
+    CHECK(fcntl(fd, F_GETFD) >= 0);
+    close(fd);
+    close_pair(&p);
 }
 
 static void test_ends(void)
@@ -472,6 +496,7 @@ int main(void)
     test_queue();
     test_kept_blobs();
     test_no_descriptors();
+    test_own_descriptor();
     test_ends();
     test_garbage();
     test_false_claims();

@@ -48,6 +48,13 @@ static void test_broken_heads(void)
     CHECK(strcmp(refused(6, 1), "a TASK message with unknown flags") == 0);
     CHECK(strcmp(refused(7, 1), "a TASK message with unknown flags") == 0);
     CHECK(strstr(refused(5, MF_MSG_BESIDE), "beside the stream with 3 bytes"));
+    struct mf_msg_head own = {.length = MF_MSG_FD_BODY, .kind = MF_MSG_BLOCK, .flags = MF_MSG_FD};
+    unsigned char with_fd[MF_MSG_HEAD];
+    mf_msg_pack_head(with_fd, &own);
+    CHECK(mf_msg_unpack_head(with_fd, &own, NULL) == MF_OK && own.flags == MF_MSG_FD);
+    own.length++;
+    mf_msg_pack_head(with_fd, &own);
+    CHECK(mf_msg_unpack_head(with_fd, &own, NULL) == MF_EINVAL);
     unsigned char huge[MF_MSG_HEAD] = {0xff, 0xff, 0xff, 0xff, MF_MSG_TASK};
     struct mf_msg_head head;
     CHECK(mf_msg_unpack_head(huge, &head, NULL) == MF_EINVAL);

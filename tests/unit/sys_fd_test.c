@@ -76,6 +76,28 @@ static void test_memory(void)
     CHECK(!mf_sys_memfd_sealed(fd));
 }
 
+/* A word that has changed is not waited for; one that has not, until somebody wakes it. */
+static void *change_word(void *arg)
+{
+    atomic_store((atomic_uint *)arg, 2);
+    mf_sys_word_wake(arg);
+    return NULL;
+}
+
+static void test_word(void)
+{
+    atomic_uint word = 1;
+    pthread_t thread;
+    uint64_t start = mf_sys_now(), deadline = start + 20000000000u;
+    mf_sys_word_wait(&word, 7, deadline);
+    mf_sys_word_wait(&word, 1, start); /* the deadline has passed */
+    CHECK(pthread_create(&thread, NULL, change_word, &word) == 0);
+    while (atomic_load(&word) == 1)
+        mf_sys_word_wait(&word, 1, deadline);
+    CHECK(mf_sys_now() < deadline);
+    pthread_join(thread, NULL);
+}
+
 static void test_pidfd(void)
 {
     int ends[2], status;
@@ -173,6 +195,7 @@ int main(void)
     test_making();
     test_event_and_poll();
     test_memory();
+    test_word();
     test_pidfd();
     test_close_on_exec_from();
     test_die_with(false);
