@@ -263,7 +263,8 @@ void mf_sys_interrupt_forget(void)
 /* Runs the actions from the innermost entry out to last, which is included. */
 static void run_actions(const struct mf_sys_interrupt *last)
 {
-    for (const struct mf_sys_interrupt *e = interrupts; e; e = e->outer) {
+    for (struct mf_sys_interrupt *e = interrupts; e; e = e->outer) {
+        e->ran = 1;
         if (e->action)
             e->action(e->arg);
         if (e == last)
@@ -288,6 +289,9 @@ static const struct mf_sys_interrupt *find_target(void)
 
 bool mf_sys_interrupt_wanted(void)
 {
+    for (const struct mf_sys_interrupt *e = interrupts; e; e = e->outer)
+        if (e->ran)
+            return true;
     return find_target() != NULL;
 }
 

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,6 +71,7 @@ struct mf_sys_interrupt {
     void (*action)(void *arg);
     void *arg;
     const atomic_bool *wanted;
+    volatile sig_atomic_t ran; /* since the push: what runs here, and all within it, is to stop */
     struct mf_sys_interrupt *outer;
 };
 
@@ -82,7 +84,8 @@ void mf_sys_interrupt_forget(void);
 /* Runs all actions of the calling thread. Async-signal-safe: for a handler of SIGINT. */
 void mf_sys_interrupt_self(void);
 
-/* Is an entry of the calling thread wanted? To be asked after a push that a signal may have come before. */
+/* Is an entry of the calling thread wanted, or has one been run already? To be asked after a push that a signal may have
+ * come before. */
 bool mf_sys_interrupt_wanted(void);
 
 /* Makes thread look at its wanted flags (see above). The signal is SIGURG, whose default is to be ignored; its

@@ -488,7 +488,7 @@ static enum mf_outcome run_task(void *worker, const struct mf_task *task, struct
     lua_pushcfunction(L, body);
     lua_pushlightuserdata(L, &r);
     mf_interrupt_enter(L, &entry);
-    if (atomic_load_explicit(task->wanted, memory_order_acquire))
+    if (atomic_load_explicit(task->wanted, memory_order_acquire) || mf_sys_interrupt_wanted())
         mf_interrupt_state(L); /* the signal came before the entry stood */
     int status = lua_pcall(L, 1, 0, 1);
     mf_interrupt_leave(L, &entry);

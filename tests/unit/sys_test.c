@@ -323,6 +323,15 @@ static void test_wanted(void)
     CHECK(mf_sys_interrupt_wanted());
     mf_sys_interrupt_pop(&a);
     CHECK(!mf_sys_interrupt_wanted());
+    struct mf_sys_interrupt outside = {0}, within = {0}, later = {0};
+    mf_sys_interrupt_push(&outside);
+    mf_sys_interrupt_self();
+    mf_sys_interrupt_push(&within); /* came too late for it */
+    CHECK(mf_sys_interrupt_wanted());
+    mf_sys_interrupt_pop(&outside);
+    mf_sys_interrupt_push(&later);
+    CHECK(!mf_sys_interrupt_wanted());
+    mf_sys_interrupt_pop(&later);
 }
 
 static void post(void *sem)
