@@ -42,7 +42,7 @@ describe("N5, W16: a worker that ends", function()
     local SCRIPT = [[
         local mf = require("moonfleet")
         mf.plan("processes", { workers = 2 })
-        local function echo(x) print(x) return x, ("y"):rep(30), { x } end
+        local function echo(x) print(x) return x, ("y"):rep(LENGTH), { x } end
         local plain, again, lost = {}, {}, 0
         for i = 1, 2 do
             plain[i] = mf.future({ output = "discard" }, echo, i)
@@ -51,7 +51,7 @@ describe("N5, W16: a worker that ends", function()
         local function check(f, i)
             if not f:wait(20) then error("future " .. i .. " is " .. f:state()) end
             local ok, x, text, t = f:result()
-            if ok and not (x == i and text == ("y"):rep(30) and t[1] == i) then error("a wrong result") end
+            if ok and not (x == i and text == ("y"):rep(LENGTH) and t[1] == i) then error("a wrong result") end
             if not ok and f:state() ~= "lost" then error(x) end
             return ok
         end
@@ -62,9 +62,9 @@ describe("N5, W16: a worker that ends", function()
         assert(lost <= 1)
         print("whole")]]
 
-    local function sweep(from, to)
+    local function sweep(from, to, step, length)
         return program.with_folder(function(folder)
-            program.write_file(folder .. "/script.lua", SCRIPT)
+            program.write_file(folder .. "/script.lua", (SCRIPT:gsub("LENGTH", length)))
             return program.shell(([[
                 cut=%d died=0
                 while [ $cut -le %d ]; do
@@ -72,14 +72,19 @@ describe("N5, W16: a worker that ends", function()
                     MF_TEST_AGENT_CUT=$cut MF_TEST_ONCE=once timeout -k 1 60 %s script.lua >out 2>err
                     if ! grep -q whole out; then echo "after $cut bytes:"; cat err; exit 1; fi
                     [ -e once ] || died=$((died + 1))
-                    cut=$((cut + 1))
+                    cut=$((cut + %d))
                 done
-                echo $died]]):format(from, to, program.quote(program.hooks)), { folder = folder, deadline = 500 })
+                echo $died]]):format(from, to, program.quote(program.hooks), step), { folder = folder, deadline = 500 })
         end)
     end
 
     it("after any number of bytes is lost as a whole, and its task may run again", function()
-        local r = sweep(100, 250) -- the end of its greeting and its first messages
+        local r = sweep(100, 250, 1, 30) -- the end of its greeting and its first messages
         assert.equal("151\n", r.out, r.err)
+    end)
+
+    it("halfway through a large result is lost as a whole too", function()
+        local r = sweep(300, 400000, 19000, 200000)
+        assert.equal("22\n", r.out, r.err)
     end)
 end)

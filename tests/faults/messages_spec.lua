@@ -8,7 +8,7 @@ local program = require("tests.support.program")
 local SCRIPT = [[
     package.path = "./sub/?.lua"
     local mf = require("moonfleet")
-    mf.plan("processes", { workers = 2, grace = 0.2 })
+    mf.plan("BACKEND", { workers = 2, grace = 0.2 })
     local lost = 0
 
     local function take(f, right)
@@ -43,7 +43,10 @@ local SCRIPT = [[
     end
     for i = 1, 3 do add(function(v) return v == i * i end, talk, i) end
     add(function(v) return v == large:upper() end, swap, large)
-    add(function(v) return v == 42 end, function() package.path = "./nowhere/?.lua" return require("far").answer end)
+    if "BACKEND" ~= "forks" then -- which have the module path of their parent
+        local function fetch() package.path = "./nowhere/?.lua" return require("far").answer end
+        add(function(v) return v == 42 end, fetch)
+    end
     for i = 1, 20 do add(function(v) return v == i end, math.abs, -i) end
     local endless = mf.future(function() while true do end end)
     for i = 1, #list do
@@ -61,6 +64,10 @@ local SCRIPT = [[
     end
     assert(lost <= LOST, "one death has cost " .. lost .. " futures")
     io.stderr:write("whole\n")]]
+
+local function script_for(backend, retries, lost)
+    return (SCRIPT:gsub("BACKEND", backend):gsub("RETRIES", retries):gsub("LOST", lost))
+end
 
 -- Runs the script with the n-th message being somebody's last, for n = 1, 2, ... until nobody has so many. check is
 -- shell code that sees $n, the exit code $code, and the files out and err.
@@ -98,37 +105,40 @@ local function assert_swept(r)
     assert.is_true(n ~= nil and tonumber(n) > 20, r.out .. r.err)
 end
 
-describe("a worker that is killed at any message", function()
-    it("costs one future at most", function()
-        assert_swept(sweep(SCRIPT:gsub("RETRIES", "nil"):gsub("LOST", "1"), "MF_TEST_AGENT_DIES", WHOLE))
+for _, backend in ipairs({ "processes", "forks" }) do
+    describe("a worker of " .. backend .. " that is killed at any message", function()
+        it("costs one future at most", function()
+            assert_swept(sweep(script_for(backend, "nil", 1), "MF_TEST_AGENT_DIES", WHOLE))
+        end)
+
+        it("costs nothing where futures may be tried again", function()
+            assert_swept(sweep(script_for(backend, 2, 0), "MF_TEST_AGENT_DIES", WHOLE))
+        end)
+
+        it("and its replacements too is given up at last", function()
+            for n = 1, 8 do
+                local r = program.run({ "-e", ([[
+                    local mf = require("moonfleet")
+                    mf.plan("BACKEND", { workers = 2 })
+                    local list = {}
+                    for i = 1, 6 do list[i] = mf.future({ retries = 3 }, math.abs, -i) end
+                    for i = 1, 6 do
+                        assert(list[i]:wait(20), list[i]:state())
+                        assert(list[i]:state() == "lost" or list[i]:value() == i)
+                    end
+                    print("whole")]]):gsub("BACKEND", backend) },
+                    { program = program.hooks, env = { MF_TEST_AGENT_DIES = n } })
+                assert.equal("whole\n", r.out, n .. r.err)
+            end
+        end)
     end)
 
-    it("costs nothing where futures may be tried again", function()
-        assert_swept(sweep(SCRIPT:gsub("RETRIES", "2"):gsub("LOST", "0"), "MF_TEST_AGENT_DIES", WHOLE))
+    describe("M5: a program with " .. backend .. " that is killed at any message", function()
+        it("leaves no process", function()
+            local check = '[ $code = 137 ] || [ -e once ] || { echo "exit code $code at $n"; cat err; exit 1; }'
+            local r, folder = sweep(script_for(backend, 2, 0), "MF_TEST_MASTER_DIES", check, 3)
+            assert_swept(r)
+            processes.wait_until_gone(processes.tagged("MF_TEST_TAG=" .. folder))
+        end)
     end)
-
-    it("and its replacements too is given up at last", function()
-        for n = 1, 8 do
-            local r = program.run({ "-e", [[
-                local mf = require("moonfleet")
-                mf.plan("processes", { workers = 2 })
-                local list = {}
-                for i = 1, 6 do list[i] = mf.future({ retries = 3 }, math.abs, -i) end
-                for i = 1, 6 do
-                    assert(list[i]:wait(20), list[i]:state())
-                    assert(list[i]:state() == "lost" or list[i]:value() == i)
-                end
-                print("whole")]] }, { program = program.hooks, env = { MF_TEST_AGENT_DIES = n } })
-            assert.equal("whole\n", r.out, n .. r.err)
-        end
-    end)
-end)
-
-describe("M5: a program that is killed at any message", function()
-    it("leaves no process", function()
-        local r, folder = sweep(SCRIPT:gsub("RETRIES", "2"):gsub("LOST", "0"), "MF_TEST_MASTER_DIES",
-            "[ $code = 137 ] || [ -e once ] || { echo \"exit code $code at $n\"; cat err; exit 1; }", 3)
-        assert_swept(r)
-        processes.wait_until_gone(processes.tagged("MF_TEST_TAG=" .. folder))
-    end)
-end)
+end

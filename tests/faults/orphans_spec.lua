@@ -6,7 +6,7 @@ local processes = require("tests.support.processes")
 -- The program that is to end. Each of its two workers starts two processes, says so and goes on as it is told.
 local PROGRAM = [[
     local mf = require("moonfleet")
-    mf.plan("processes", { workers = 2, grace = 0.2 })
+    mf.plan("BACKEND", { workers = 2, grace = 0.2 })
     local function start(goes_on)
         local pid = io.open("/proc/self/stat"):read("a"):match("^%d+")
         local pipe = io.popen("echo $$; exec sleep 1000")
@@ -28,8 +28,8 @@ local PROGRAM = [[
     io.stdout:flush()
     ENDS]]
 
-local function code(goes_on, ends)
-    return (PROGRAM:gsub("GOES_ON", goes_on):gsub("ENDS", ends))
+local function code(backend, goes_on, ends)
+    return (PROGRAM:gsub("BACKEND", backend):gsub("GOES_ON", goes_on):gsub("ENDS", ends))
 end
 
 local ENDS = {
@@ -43,151 +43,154 @@ local ENDS = {
     ["by SIGINT"] = "os.execute('(sleep 0.1; kill -INT $PPID) &') while true do end",
 }
 
-describe("P4, M5: when the program ends", function()
-    local function assert_nothing_left(text, n)
-        local numbers, result = processes.run(text, { deadline = 30 })
-        assert.equal(n, #numbers, result.err)
-        local ok, err = pcall(processes.wait_until_gone, numbers)
-        processes.kill(numbers)
-        assert.is_true(ok, err)
-    end
+for _, backend in ipairs({ "processes", "forks" }) do
+    describe("P4, M5: when the program ends with " .. backend, function()
+        local function assert_nothing_left(text, n)
+            local numbers, result = processes.run(text:gsub("BACKEND", backend), { deadline = 30 })
+            assert.equal(n, #numbers, result.err)
+            local ok, err = pcall(processes.wait_until_gone, numbers)
+            processes.kill(numbers)
+            assert.is_true(ok, err)
+        end
 
-    for name, ends in pairs(ENDS) do
-        it(name .. ", no worker and no process of its tasks is left", function()
-            assert_nothing_left(code("in Lua", ends), 6)
-        end)
-
-        it(name .. ", nor while the workers are in long C calls", function()
-            assert_nothing_left(code("in C", ends), 6)
-        end)
-    end
-
-    it("by SIGKILL, nor while the workers are stopped", function()
-        assert_nothing_left(code("stopped", ENDS["by SIGKILL"]), 6)
-    end)
-
-    it("by SIGKILL, nor what idle workers have left running", function()
-        assert_nothing_left(code("at once", "mf.wait(list) " .. ENDS["by SIGKILL"]), 6)
-    end)
-
-    it("by itself, nor what idle workers have left running", function()
-        assert_nothing_left(code("at once", "mf.wait(list)"), 6)
-    end)
-
-    it("no worker of a cluster by hand is left", function()
-        local cluster = [[
-            local mf = require("moonfleet")
-            local cl = mf.cluster({ backend = "processes", workers = 2 })
-            for _, pid in ipairs(cl:call(function() return io.open("/proc/self/stat"):read("a"):match("^%d+") end)) do
-                print("process " .. pid)
-            end
-            io.stdout:flush()
-            ]]
-        assert_nothing_left(cluster, 2)
-        assert_nothing_left(cluster .. ENDS["by SIGKILL"], 2)
-    end)
-
-    it("no worker of a worker is left", function()
-        local nested = [[
-            local mf = require("moonfleet")
-            local function pid() return io.open("/proc/self/stat"):read("a"):match("^%d+") end
-            mf.plan({ { "processes", workers = 1 }, { "processes", workers = 2 } })
-            local f = mf.future(function()
-                local inner = require("moonfleet")
-                local list = inner.map({ 1, 2 }, pid, { chunk = 1 })
-                inner.progress(0.5, ("process %s process %s process %s"):format(pid(), list[1], list[2]))
-                while true do end
+        for name, ends in pairs(ENDS) do
+            it(name .. ", no worker and no process of its tasks is left", function()
+                assert_nothing_left(code(backend, "in Lua", ends), 6)
             end)
-            repeat f:wait(0.001) until f:progress()
-            print((select(2, f:progress())))
-            io.stdout:flush()
-            ]]
-        assert_nothing_left(nested, 3)
-        assert_nothing_left(nested .. ENDS["by SIGKILL"], 3)
-    end)
-end)
 
-describe("W21: when a worker ends, what its tasks have started ends with it:", function()
-    local before
+            it(name .. ", nor while the workers are in long C calls", function()
+                assert_nothing_left(code(backend, "in C", ends), 6)
+            end)
+        end
 
-    before_each(function()
-        before = mf.plan("processes", { workers = 1, grace = 0.2 })
-    end)
-    after_each(function()
-        mf.plan(before)
-    end)
-
-    -- A task that has started a process in two ways, with open pipes and sockets, and its processes' numbers.
-    local function start(options, goes_on)
-        local f = mf.future(options, function()
-            local pipe = io.popen("echo $$; exec sleep 1000")
-            local behind = io.popen("sleep 1000 >/dev/null & echo $!")
-            mf.progress(0.5, ("%d %d"):format(pipe:read("n"), behind:read("n")))
-            behind:close()
-            return goes_on(), pipe
+        it("by SIGKILL, nor while the workers are stopped", function()
+            assert_nothing_left(code(backend, "stopped", ENDS["by SIGKILL"]), 6)
         end)
-        local text
-        repeat
-            f:wait(0.001)
-            text = select(2, f:progress())
-        until text
-        local a, b = text:match("(%d+) (%d+)")
-        return f, { tonumber(a), tonumber(b) }
-    end
 
-    local function stuck()
-        return ("a"):rep(40):find(("a?"):rep(40) .. ("a"):rep(40))
-    end
-
-    local function assert_gone(numbers)
-        local ok, err = pcall(processes.wait_until_gone, numbers)
-        processes.kill(numbers)
-        assert.is_true(ok, err)
-        assert.equal(5, mf.future(math.abs, -5):value())
-    end
-
-    it("by cancel", function()
-        local f, numbers = start({}, stuck)
-        assert.is_true(f:cancel())
-        assert_gone(numbers)
-    end)
-
-    it("by a time limit", function()
-        local f, numbers = start({ timeout = 0.3 }, stuck)
-        assert.equal("timeout", select(3, f:result()).kind)
-        assert_gone(numbers)
-    end)
-
-    it("by kill -9", function()
-        local f, numbers = start({}, function()
-            os.execute("kill -9 $PPID")
+        it("by SIGKILL, nor what idle workers have left running", function()
+            assert_nothing_left(code(backend, "at once", "mf.wait(list) " .. ENDS["by SIGKILL"]), 6)
         end)
-        assert.equal("lost", select(3, f:result()).kind)
-        assert_gone(numbers)
+
+        it("by itself, nor what idle workers have left running", function()
+            assert_nothing_left(code(backend, "at once", "mf.wait(list)"), 6)
+        end)
+
+        it("no worker of a cluster by hand is left", function()
+            local cluster = [[
+                local mf = require("moonfleet")
+                local cl = mf.cluster({ backend = "BACKEND", workers = 2 })
+                local function pid() return io.open("/proc/self/stat"):read("a"):match("^%d+") end
+                for _, pid in ipairs(cl:call(pid)) do
+                    print("process " .. pid)
+                end
+                io.stdout:flush()
+                ]]
+            assert_nothing_left(cluster, 2)
+            assert_nothing_left(cluster .. ENDS["by SIGKILL"], 2)
+        end)
+
+        it("no worker of a worker is left", function()
+            local nested = [[
+                local mf = require("moonfleet")
+                local function pid() return io.open("/proc/self/stat"):read("a"):match("^%d+") end
+                mf.plan({ { "BACKEND", workers = 1 }, { "BACKEND", workers = 2 } })
+                local f = mf.future(function()
+                    local inner = require("moonfleet")
+                    local list = inner.map({ 1, 2 }, pid, { chunk = 1 })
+                    inner.progress(0.5, ("process %s process %s process %s"):format(pid(), list[1], list[2]))
+                    while true do end
+                end)
+                repeat f:wait(0.001) until f:progress()
+                print((select(2, f:progress())))
+                io.stdout:flush()
+                ]]
+            assert_nothing_left(nested, 3)
+            assert_nothing_left(nested .. ENDS["by SIGKILL"], 3)
+        end)
     end)
 
-    it("by os.exit", function()
-        local f, numbers = start({}, function()
-            os.exit(0)
-        end)
-        assert.equal("lost", select(3, f:result()).kind)
-        assert_gone(numbers)
-    end)
+    describe("W21: when a worker of " .. backend .. " ends, what its tasks have started ends with it:", function()
+        local before
 
-    it("by silence", function()
-        mf.plan("processes", { workers = 1, heartbeat = 0.1 })
-        local f, numbers = start({}, function()
-            os.execute("kill -STOP $PPID")
+        before_each(function()
+            before = mf.plan(backend, { workers = 1, grace = 0.2 })
         end)
-        assert.equal("lost", select(3, f:result()).kind)
-        assert_gone(numbers)
-    end)
+        after_each(function()
+            mf.plan(before)
+        end)
 
-    it("by another plan, though its interpreter cannot be closed", function()
-        local _, numbers = start({}, function()
-            package.loaded.kept = io.popen("exec sleep 1000") -- closing it waits for its process
+        -- A task that has started a process in two ways, with open pipes and sockets, and its processes' numbers.
+        local function start(options, goes_on)
+            local f = mf.future(options, function()
+                local pipe = io.popen("echo $$; exec sleep 1000")
+                local behind = io.popen("sleep 1000 >/dev/null & echo $!")
+                mf.progress(0.5, ("%d %d"):format(pipe:read("n"), behind:read("n")))
+                behind:close()
+                return goes_on(), pipe
+            end)
+            local text
+            repeat
+                f:wait(0.001)
+                text = select(2, f:progress())
+            until text
+            local a, b = text:match("(%d+) (%d+)")
+            return f, { tonumber(a), tonumber(b) }
+        end
+
+        local function stuck()
+            return ("a"):rep(40):find(("a?"):rep(40) .. ("a"):rep(40))
+        end
+
+        local function assert_gone(numbers)
+            local ok, err = pcall(processes.wait_until_gone, numbers)
+            processes.kill(numbers)
+            assert.is_true(ok, err)
+            assert.equal(5, mf.future(math.abs, -5):value())
+        end
+
+        it("by cancel", function()
+            local f, numbers = start({}, stuck)
+            assert.is_true(f:cancel())
+            assert_gone(numbers)
         end)
-        mf.plan("processes", { workers = 1 })
-        assert_gone(numbers)
+
+        it("by a time limit", function()
+            local f, numbers = start({ timeout = 0.3 }, stuck)
+            assert.equal("timeout", select(3, f:result()).kind)
+            assert_gone(numbers)
+        end)
+
+        it("by kill -9", function()
+            local f, numbers = start({}, function()
+                os.execute("kill -9 $PPID")
+            end)
+            assert.equal("lost", select(3, f:result()).kind)
+            assert_gone(numbers)
+        end)
+
+        it("by os.exit", function()
+            local f, numbers = start({}, function()
+                os.exit(0)
+            end)
+            assert.equal("lost", select(3, f:result()).kind)
+            assert_gone(numbers)
+        end)
+
+        it("by silence", function()
+            mf.plan(backend, { workers = 1, heartbeat = 0.1 })
+            local f, numbers = start({}, function()
+                os.execute("kill -STOP $PPID")
+            end)
+            assert.equal("lost", select(3, f:result()).kind)
+            assert_gone(numbers)
+        end)
+
+        it("by another plan, though its interpreter cannot be closed", function()
+            local _, numbers = start({}, function()
+                package.loaded.kept = io.popen("exec sleep 1000") -- closing it waits for its process
+            end)
+            mf.plan(backend, { workers = 1 })
+            assert_gone(numbers)
+        end)
     end)
-end)
+end

@@ -189,6 +189,27 @@ describe("a worker process that dies", function()
         assert.is_false(lives(worker))
     end)
 
+    it("W18: of a program that cannot be run says its path and why", function()
+        program.with_folder(function(folder)
+            local cases = {
+                { "no_right", "#!/bin/sh\nexit 0\n", "Permission denied" },
+                { "no_program", "neither a program nor a script\n", "Exec format error", "x" },
+                { "no_shell", "#!/no/such/shell\n", "No such file or directory", "x" },
+            }
+            for _, case in ipairs(cases) do
+                local path = folder .. "/" .. case[1]
+                program.write_file(path, case[2])
+                if case[4] then
+                    os.execute("chmod +x " .. path)
+                end
+                mf.plan("processes", { workers = 2, program = path })
+                local _, err = H.result(mf.future(square, 1))
+                H.has(tostring(err), path)
+                H.has(tostring(err), case[3])
+            end
+        end)
+    end)
+
     it("W17, W18: before it can greet makes the plan say so and stop trying", function()
         mf.plan("processes", { workers = 2, program = "/bin/false" })
         assert.equal("lost", select(3, mf.future(square, 1):result()).kind)
