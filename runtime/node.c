@@ -436,13 +436,14 @@ int mf_node_serve(int in, int out, const struct mf_node_options *options)
     pthread_mutex_lock(&master.owner->lock);
     mf_agent_link_greet(&master, options->runner->hello);
     pthread_mutex_unlock(&master.owner->lock);
+    bool needed = !master.bye || !mf_list_empty(&master.queue); /* all may have come in one read */
     if (master.cannot[0]) {
         pthread_mutex_lock(&master.owner->lock);
         mf_agent_link_bye(&master, master.cannot);
         pthread_mutex_unlock(&master.owner->lock);
-    } else if (!master.bye && master.init.workers == 0)
+    } else if (needed && master.init.workers == 0)
         mf_agent_run(&master, options->name, NULL);
-    else if (!master.bye)
+    else if (needed)
         run(&master);
     mf_agent_link_close(&master);
     return EXIT_SUCCESS;

@@ -222,7 +222,7 @@ static struct mf_share_got *find_got(const struct mf_share *s, uint64_t number)
 /* A list of the blocks with n numbers, of which there are some. MF_EINVAL when one is not there. */
 static enum mf_err read_refs(const struct mf_share *s, const unsigned char *numbers, size_t n, struct mf_holds **out)
 {
-    struct mf_block **blocks = malloc((n ? n : 1) * sizeof(struct mf_block *));
+    struct mf_block **blocks = calloc(n ? n : 1, sizeof(struct mf_block *));
     enum mf_err e = blocks ? MF_OK : MF_ENOMEM;
     for (size_t i = 0; e == MF_OK && i < n; i++) {
         const struct mf_share_got *g = find_got(s, mf_msg_get64(numbers + 8 * i));
