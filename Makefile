@@ -97,7 +97,8 @@ check:
 
 asan:
 	@sh scripts/deps.sh test
-	+@ASAN_OPTIONS=detect_leaks=1:$$ASAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/asan SANITIZE=address \
+	+@ASAN_OPTIONS=detect_leaks=1:$$ASAN_OPTIONS \
+		LSAN_OPTIONS=suppressions=$(CURDIR)/tests/support/lsan.supp:print_suppressions=0:$$LSAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/asan SANITIZE=address \
 		CFLAGS="-O1 -g" TEST_TIMEOUT=600
 
 ubsan:

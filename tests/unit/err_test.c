@@ -41,7 +41,7 @@ static void test_long_text_is_cut(void)
 static void test_shown_bytes(void)
 {
     char text[40], small[12];
-    mf_err_show(text, sizeof text, "a \"b\"\n\x1b[1m\0\xff\\", 14);
+    mf_err_show(text, sizeof text, "a \"b\"\n\x1b[1m\0\xff\\", 13);
     CHECK(strcmp(text, "a \\x22b\\x22\\n\\x1b[1m\\x00\\xff\\x5c") == 0);
     mf_err_show(small, sizeof small, "\x01\x02\x03\x04", 4);
     CHECK(strcmp(small, "\\x01\\x02") == 0);
