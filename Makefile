@@ -117,7 +117,7 @@ fuzz:
 
 bench:
 	@sh scripts/deps.sh build
-	+@$(MAKE) all $(BUILD)/tests/bench/floor
+	+@$(MAKE) all $(BUILD)/tests/bench/floor $(BUILD)/tests/bench/ssh_floor
 	MOONFLEET=$(abspath $(PROGRAM)) MOONFLEET_FLOOR=$(abspath $(BUILD)/tests/bench/floor) \
 		$(PROGRAM) tests/bench/bench.lua
 
@@ -210,7 +210,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(RUNTIME_LIB) $(BUILD)/flags
 	$(compile) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(RUNTIME_LIB) $(LDLIBS)
 
 $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/flags
-	$(compile) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(LDLIBS)
+	$(compile) $(SSH_CFLAGS) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(LDLIBS)
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIBRARY) $(BUILD)/flags
 	$(compile) -MF $@.d $(LUA_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
