@@ -114,7 +114,9 @@ check:
 
 asan:
 	@sh scripts/deps.sh test
-	+@ASAN_OPTIONS=detect_leaks=1:$$ASAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/asan HOOKS=1 SANITIZE=address \
+	+@ASAN_OPTIONS=detect_leaks=1:$$ASAN_OPTIONS \
+		LSAN_OPTIONS=suppressions=$(CURDIR)/tests/support/lsan.supp:print_suppressions=0:$$LSAN_OPTIONS \
+		$(MAKE) run-tests BUILD=$(BUILD)/asan HOOKS=1 SANITIZE=address \
 		CFLAGS="-O1 -g" TEST_TIMEOUT=600
 
 ubsan:
@@ -133,7 +135,7 @@ fuzz:
 
 bench:
 	@sh scripts/deps.sh build
-	+@$(MAKE) all $(BUILD)/tests/bench/floor
+	+@$(MAKE) all $(BUILD)/tests/bench/floor $(BUILD)/tests/bench/ssh_floor
 	MOONFLEET=$(abspath $(PROGRAM)) MOONFLEET_FLOOR=$(abspath $(BUILD)/tests/bench/floor) \
 		$(PROGRAM) tests/bench/bench.lua
 
@@ -255,7 +257,7 @@ $(BUILD)/tests/embed/%: tests/embed/%.c $(LIBRARY) $(BUILD)/flags
 	$(compile) -MF $@.d $(ALL_LDFLAGS) -Wl,-E -o $@ $< $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
 
 $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/flags
-	$(compile) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(LDLIBS)
+	$(compile) $(SSH_CFLAGS) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(LDLIBS)
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIBRARY) $(BUILD)/flags
 	$(compile) -MF $@.d $(LUA_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)

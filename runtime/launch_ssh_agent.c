@@ -219,6 +219,7 @@ static enum mf_err start(struct mf_run *run, bool *missing)
     struct mf_fault fault;
     char command[SCRIPT_BYTES], line[200] = "";
     *missing = false;
+    l->step = MF_LAUNCH_EXEC;
     enum mf_err e = make_command(l, command);
     if (e != MF_OK)
         return e;

@@ -24,8 +24,9 @@ struct lookup {
     atomic_uint refs;
     struct addrinfo hints;
     struct addrinfo *found;
-    int error;  /* getaddrinfo's */
-    int system; /* errno with it */
+    int error;        /* getaddrinfo's */
+    int system;       /* errno with it */
+    atomic_bool over; /* these two and found are set */
     int event[2];
     char port[16];
     char host[];
@@ -46,6 +47,7 @@ static void *look_up(void *arg)
     struct lookup *k = arg;
     k->error = getaddrinfo(k->host, k->port, &k->hints, &k->found);
     k->system = errno;
+    atomic_store(&k->over, true);
     mf_sys_event_post(k->event);
     unref(k);
     return NULL;
@@ -61,6 +63,7 @@ static struct lookup *lookup_new(const struct mf_ssh_config *c)
         return NULL;
     }
     atomic_init(&k->refs, 1);
+    atomic_init(&k->over, false);
     strcpy(k->host, c->hostname);
     snprintf(k->port, sizeof k->port, "%d", c->port);
     k->hints.ai_socktype = SOCK_STREAM;
@@ -87,7 +90,7 @@ static enum mf_err look_up_apart(struct mf_launch_ssh *l, struct lookup *k)
         int n = mf_sys_poll(fds, 2, l->wait.deadline);
         if (n > 0 && fds[0].revents)
             return mf_launch_fail(l, MF_EINTR, "cancelled");
-        if (n > 0)
+        if (n > 0 && atomic_load(&k->over))
             return MF_OK;
         if (mf_sys_now() >= l->wait.deadline)
             return mf_launch_fail(l, MF_ETIMEDOUT, "nobody said in time what the address of '%s' is", k->host);

@@ -111,7 +111,7 @@ enum mf_err mf_launch_build(struct mf_launch_ssh *l, char hex[65], uint64_t *siz
 bool mf_launch_fill(char *out, size_t room, const char *text, const char *const values[]);
 
 /* The words in the host's shell that name the folders where a node build may be: in the user's cache, else below /tmp. */
-#define MF_LAUNCH_CACHE "${XDG_CACHE_HOME:-${HOME:-/nowhere}/.cache}/moonfleet"
+#define MF_LAUNCH_CACHE "${XDG_CACHE_HOME:-${HOME:-/dev/null}/.cache}/moonfleet"
 #define MF_LAUNCH_TEMP  "/tmp/moonfleet-$(id -u)"
 #define MF_LAUNCH_HASH  32 /* characters of the hash that name the folder in them */
 

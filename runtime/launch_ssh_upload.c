@@ -34,9 +34,10 @@ static enum mf_err check_machine(struct mf_launch_ssh *l)
 
 /* @N@ stands for what is filled in: 0 folder of the hash, 1 whole hash, 2 size, 3 our version, 4 a name of our own. */
 static const char script[] =
-    "exec sh -c 'umask 077; w=; f=; t=" MF_LAUNCH_TEMP "; mkdir -m 700 $t 2>/dev/null; "
+    "exec sh -c 'umask 077; w=; f=; t=" MF_LAUNCH_TEMP "; "
     "for d in \"" MF_LAUNCH_CACHE "\" $t; do "
-    "case $d in $t) { [ -O $t ] && [ -d $t ]; } || { w=\"$w; $t belongs to somebody else\"; continue; }; "
+    "case $d in $t) mkdir -m 700 $t 2>/dev/null; { [ -O $t ] && [ -d $t ]; } || { w=\"$w; $t belongs to somebody "
+    "else\"; continue; }; "
     "[ -h $t ] && { w=\"$w; $t is a link\"; continue; };; esac; "
     "e=$(mkdir -p \"$d/@0@\" 2>&1) || { w=\"$w; $e\"; continue; }; "
     "x=\"$d/@0@/.try.@4@\"; { echo true >\"$x\" && chmod 700 \"$x\"; } 2>/dev/null || "
@@ -54,7 +55,7 @@ static const char script[] =
     "e=; [ \"$1 $2\" = \"@3@\" ] || e=\"it does not run there: $v\"; "
     "else e=\"it arrived damaged\"; fi; "
     "[ -z \"$e\" ] && { e=$(mv -f \"$n\" \"$f/moonfleet\" 2>&1) || e=\"${e:-mv failed}\"; }; rm -f \"$n\"; "
-    "[ -z \"$e\" ] && echo \"" MF_LAUNCH_MARKER "done\" || echo \"" MF_LAUNCH_MARKER "$e\"'";
+    "rmdir \"$f\" 2>/dev/null; [ -z \"$e\" ] && echo \"" MF_LAUNCH_MARKER "done\" || echo \"" MF_LAUNCH_MARKER "$e\"'";
 
 static bool make_command(const struct mf_launch_ssh *l, const char *hex, uint64_t size, char command[SCRIPT_BYTES])
 {
