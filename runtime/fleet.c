@@ -207,6 +207,7 @@ void mf_fleet_dismiss(struct mf_worker *worker)
     mf_link_queue(a->link, MF_MSG_BYE, 0, NULL, 0);
     mf_peer_flush(a);
     mf_peer_limit_end(a);
+    mf_owner_alarm(a->pool->owner, mf_sys_now() + MF_SCHED_TICK); /* its end is to be seen though nobody waits for it */
 }
 
 void mf_fleet_forget(struct mf_owner *owner)
