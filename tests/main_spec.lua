@@ -250,7 +250,7 @@ describe("Moonfleet's options", function()
         refuses('"a:" is no host; write name, user@name, name:port or [address]:port', "a:", "-e", "print(1)")
         refuses("option 'hosts' names no host", ",", "-e", "print(1)")
         refuses("option 'port' must be a port from 1 to 65535, not 70000", "a:70000", "-e", "print(1)")
-        refuses("option --plan is given, too; write --plan 'cluster,hosts=a+b'", "a", "--plan", "threads", "-e", "print(1)")
+        refuses("option --plan is given, too; write --plan 'cluster,hosts=a+b'", "a", "--plan", "threads", "-e", "x=1")
     end)
 
     it("--log refuses an area that is not there", function()

@@ -1,5 +1,5 @@
--- What nodes do for their tasks, with workers that are threads and workers that are processes: output, progress, modules,
--- folder and environment, plans of their own, large and many values.
+-- What nodes do for their tasks, with workers that are threads and workers that are processes: output, progress,
+-- modules, folder and environment, plans of their own, large and many values.
 local fails = require("tests.support.fails")
 local mf = require("moonfleet")
 local nodes = require("tests.support.nodes")
@@ -182,7 +182,8 @@ for _, kind in ipairs({ "threads", "processes" }) do
         end
 
         it("comes from the master, once asked for, by all its workers", function()
-            local r = with_modules({ ["one.lua"] = "local name = ... return { answer = function() return 42, name end }" }, [[
+            local one = "local name = ... return { answer = function() return 42, name end }"
+            local r = with_modules({ ["one.lua"] = one }, [[
                 for i = 1, 12 do
                     local list = {}
                     for k = 1, 4 do list[k] = mf.future(function() return require("one").answer() end) end
@@ -247,19 +248,21 @@ for _, kind in ipairs({ "threads", "processes" }) do
         it("are those that its host was given", function()
             program.with_folder(function(folder)
                 local real = io.popen("cd " .. program.quote(folder) .. " && pwd -P"):read("l")
-                nodes.with({ { host = "a", dir = folder, env = { MINE = "of a\n=x", PATH_TO = "" } }, "b" }, plan, function()
+                local host = { host = "a", dir = folder, env = { MINE = "of a\n=x", EMPTY = "" } }
+                nodes.with({ host, "b" }, plan, function()
                     local seen = {}
                     for i = 1, 12 do
                         seen[i] = mf.future(function()
                             os.execute("exec sleep 0.01")
-                            return os.getenv("NODE"), io.popen("pwd -P"):read("l"), os.getenv("MINE"), os.getenv("PATH_TO")
+                            local where = io.popen("pwd -P"):read("l")
+                            return os.getenv("NODE"), where, os.getenv("MINE"), os.getenv("EMPTY")
                         end)
                     end
                     local hosts = {}
                     for i = 1, 12 do
-                        local host, dir, mine, empty = H.value(seen[i])
-                        hosts[host] = true
-                        if host == "a" then
+                        local name, dir, mine, empty = H.value(seen[i])
+                        hosts[name] = true
+                        if name == "a" then
                             assert.same({ real, "of a\n=x", "" }, { dir, mine, empty })
                         else
                             assert.not_equal(real, dir)

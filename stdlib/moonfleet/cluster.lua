@@ -143,8 +143,8 @@ function Cluster:__tostring()
 end
 
 ---Starts a cluster: `mf.cluster(4)`, `mf.cluster { hosts = { "a", "b" } }`, or `mf.cluster { backend = "processes",
----workers = 4 }`, with the options that a plan of that backend takes. The backend is `threads` unless told, or `cluster`
----where there are hosts.
+---workers = 4 }`, with the options that a plan of that backend takes. The backend is `threads` unless told, or
+---`cluster` where there are hosts.
 ---@param given integer|table|nil nil: `mf.cores()` workers
 ---@return moonfleet.Cluster
 function M.cluster(given)

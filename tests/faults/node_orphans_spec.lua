@@ -1,5 +1,5 @@
--- Nodes are not left behind: neither their agents, nor worker processes, nor what tasks have started, however the program
--- ends. Each case names the row of the list of faults that it provokes.
+-- Nodes are not left behind: neither their agents, nor worker processes, nor what tasks have started, however the
+-- program ends. Each case names the row of the list of faults that it provokes.
 local fails = require("tests.support.fails")
 local processes = require("tests.support.processes")
 local program = require("tests.support.program")
@@ -152,7 +152,8 @@ describe("P4: when the program ends", function()
 
     it("while its nodes are being started, none is left", function()
         program.with_folder(function(folder)
-            program.write_file(folder .. "/agent", ("#!/bin/sh\necho process $$ >>%s/pids\nexec sleep 1000\n"):format(folder))
+            local agent = "#!/bin/sh\necho process $$ >>%s/pids\nexec sleep 1000\n"
+            program.write_file(folder .. "/agent", agent:format(folder))
             assert(os.execute("chmod +x " .. folder .. "/agent"))
             for _, signal in ipairs({ "KILL", "INT", "TERM" }) do
                 program.write_file(folder .. "/pids", "")
@@ -170,7 +171,7 @@ describe("P4: when the program ends", function()
                 end
                 assert.equal(2, #numbers, r.err)
                 local ok, err = true, nil
-                if signal == "INT" then -- with the others nobody is left to end a program that does not look at its streams
+                if signal == "INT" then -- else nobody is left to end a program that does not look at its streams
                     ok, err = pcall(processes.wait_until_gone, numbers)
                 end
                 processes.kill(numbers)
@@ -259,7 +260,8 @@ describe("S24: nodes that come and go", function()
                     collectgarbage()
                     mf.future(math.abs, 1):value()
                 end
-                return count("ls /proc/$PPID/fd"), tonumber(io.open("/proc/self/status"):read("a"):match("VmRSS:%s+(%d+)"))
+                local status = io.open("/proc/self/status"):read("a")
+                return count("ls /proc/$PPID/fd"), tonumber(status:match("VmRSS:%s+(%d+)"))
             end
             local fds, memory
             for i = 1, 40 do
