@@ -431,6 +431,37 @@ describe("N24: a node that is stopped for a while", function()
     end)
 end)
 
+describe("N8, N9: a node behind a slow link", function()
+    -- A program that is the agent, with its input or output at 16 KB in 20 ms.
+    local function slow(folder, direction)
+        local throttle = ([[
+            { while dd bs=16384 count=1 >%s/some 2>/dev/null && [ -s %s/some ]; do
+                cat %s/some
+                sleep 0.02
+            done; }]]):gsub("%%s", folder)
+        local agent = program.quote(program.absolute) .. ' "$@"'
+        local line = direction == "in" and throttle .. " | " .. agent .. " | cat" or agent .. " | " .. throttle
+        program.write_file(folder .. "/agent", "#!/bin/sh\n" .. line .. "\n")
+        assert(os.execute("chmod +x " .. folder .. "/agent"))
+        return folder .. "/agent"
+    end
+
+    for _, direction in ipairs({ "in", "out" }) do
+        it("is not given up while a long message is on its way: " .. direction, function()
+            program.with_folder(function(folder)
+                local host, n = { host = "a", program = slow(folder, direction) }, 1 << 20
+                nodes.with({ host }, { workers = 1, heartbeat = 0.2 }, function()
+                    if direction == "in" then
+                        assert.equal(n, H.value(mf.future(string.len, ("x"):rep(n))))
+                    else
+                        assert.equal(n, #H.value(mf.future(string.rep, "x", n)))
+                    end
+                end)
+            end)
+        end)
+    end
+end)
+
 describe("mf.workers", function()
     it("counts those of all nodes", function()
         nodes.with({ "a", { host = "b", workers = 3 }, "c", "c" }, { workers = 2 }, function()
