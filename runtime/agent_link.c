@@ -22,6 +22,8 @@ struct code {
     struct mf_blob *blob;
 };
 
+#define SIGNS 24 /* that something is heard of the master, in the time of its patience */
+
 static const char cannot_write[] = "the connection to the master is broken";
 
 /* --- The end ------------------------------------------------------------------------------------------------------ */
@@ -287,6 +289,17 @@ static void write_waiting(struct mf_agent_link *a)
     look_if_drained(a);
 }
 
+/* Something has come. A master that sends a long message over a slow link is told that it arrives, since its questions
+ * wait behind it. */
+static void hear(struct mf_agent_link *a)
+{
+    a->heard = mf_sys_now();
+    if (!a->greeted || a->cannot[0] || a->init.patience == 0 || a->heard - a->said < a->init.patience / SIGNS)
+        return;
+    a->said = a->heard;
+    mf_agent_link_send(a, MF_MSG_PONG, 0, NULL, 0);
+}
+
 static void ready(struct mf_loop_watch *watch, unsigned events)
 {
     struct mf_agent_link *a = (struct mf_agent_link *)(void *)((char *)watch - offsetof(struct mf_agent_link, watch));
@@ -295,9 +308,9 @@ static void ready(struct mf_loop_watch *watch, unsigned events)
         write_waiting(a);
     if (events & (MF_LOOP_READ | MF_LOOP_HANGUP)) {
         enum mf_err e = mf_link_read(a->link, &fault);
-        a->heard = mf_sys_now();
         if (e != MF_OK)
             mf_agent_link_abort(fault.text); /* if the master is gone, it is not heard */
+        hear(a);
     }
     update_watch(a);
 }

@@ -50,6 +50,7 @@ struct mf_agent_link {
     struct mf_list codes;
     struct mf_list queue;    /* jobs that have not been started: whoever takes one out owns it */
     uint64_t heard;          /* when anything last came of the master */
+    uint64_t said;           /* when it was last told so without having asked */
     struct mf_msg_init init; /* what INIT said */
     struct mf_blob *payload; /* and carried, for the runner's open */
     bool greeted;            /* INIT has come */

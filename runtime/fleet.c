@@ -18,7 +18,7 @@
 #define TERM_SHARE 4                 /* the last quarter of the grace time is SIGTERM's */
 #define IDLE_NS    100000            /* an agent that was not heard of for so long may have died unseen */
 #define BACKLOG    ((size_t)1 << 20) /* bytes that may wait to be written to an agent */
-#define MOVED      1024 /* bytes of a message that must come or go between two looks, if it is a long one */
+#define COME       1024              /* bytes of a long message that must come between two looks */
 
 /* --- Sending ----------------------------------------------------------------------------------------------------- */
 
@@ -213,6 +213,7 @@ void mf_fleet_dismiss(struct mf_worker *worker)
     mf_link_queue(a->link, MF_MSG_BYE, 0, NULL, 0);
     mf_peer_flush(a);
     mf_peer_limit_end(a);
+    mf_owner_alarm(a->pool->owner, mf_sys_now() + MF_SCHED_TICK); /* its end is to be seen though nobody waits for it */
 }
 
 void mf_fleet_forget(struct mf_owner *owner)
@@ -295,14 +296,13 @@ void mf_fleet_overdue(struct mf_pool *pool)
 }
 
 /* Has anything been heard of it since the last look, or is that not its fault? The master itself may have stood still (it
- * was stopped, the machine slept), or may not have wanted to read; and a long message may be on its way. */
+ * was stopped, the machine slept), or may not have wanted to read; and a long message may be coming. */
 static bool is_heard(struct mf_peer *a, uint64_t now)
 {
     const struct mf_owner *owner = a->pool->owner;
-    struct mf_link_bytes bytes = mf_link_bytes(a->link);
-    uint64_t moved = bytes.read + bytes.written - a->moved;
-    a->moved += moved;
-    return !a->looked || now - a->looked > 2 * a->pool->heartbeat || moved >= MOVED ||
+    uint64_t come = mf_link_bytes(a->link).read - a->come;
+    a->come += come;
+    return !a->looked || now - a->looked > 2 * a->pool->heartbeat || come >= COME ||
            (owner->hooks && owner->hooks->full(owner));
 }
 

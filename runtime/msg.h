@@ -27,7 +27,8 @@
  *   RESULT   agent -> master   id: task          body: outcome 1, nanoseconds it ran 8, bytes
  *   FETCH    agent -> master   id: request       body: name of a Lua module that the worker lacks
  *   MODULE   master -> agent   id: request       body: found 1, chunk name length 4, chunk name, source
- *   PING     either way, PONG back with the same id; an agent that cannot do what INIT asked for says BYE instead
+ *   PING     either way, PONG back with the same id; an agent that cannot do what INIT asked for says BYE instead.
+ *            A node says PONG with id 0 by itself, too, while a long message comes slowly
  *   BLOCK    either way        id: block number  body: bytes 8, offset 8, flags 8, number of blocks that it refers to 8,
  *                                                      their numbers 8 each; and without a descriptor (flag
  *                                                      MF_MSG_FD), zeros up to a multiple of 64 and the bytes

@@ -62,7 +62,7 @@ struct mf_peer {
     uint64_t born;   /* its number: another agent may come to have the same address */
     uint64_t heard;  /* when the last frame came */
     uint64_t looked; /* when it was last looked at whether it answers; 0: it has not been asked since it was idle */
-    uint64_t moved;  /* bytes that had gone over the link then */
+    uint64_t come;   /* bytes that had come over the link then */
     struct mf_codes_known known; /* the code it has been sent */
     struct mf_share share;
 };

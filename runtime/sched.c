@@ -471,7 +471,8 @@ bool mf_sched_agents_work(const struct mf_owner *owner)
 {
     for (const struct mf_list *l = owner->pools.next; l != &owner->pools; l = l->next) {
         const struct mf_pool *pool = MF_LIST_ENTRY(l, struct mf_pool, link);
-        if (pool->sent + pool->running + pool->starting + pool->awaited > 0)
+        bool leaving = pool->retired && pool->backend->beat && pool->alive > 0 && mf_list_empty(&pool->created);
+        if (pool->sent + pool->running + pool->starting + pool->awaited > 0 || leaving)
             return true;
     }
     return false;

@@ -51,7 +51,7 @@ uint64_t mf_sched_expire(struct mf_owner *owner);
 
 #define MF_SCHED_TICK 2000000u /* nanoseconds between two turns of the loop while the owner computes */
 
-/* Is any future with an agent? Then somebody must turn the loop. */
+/* Is any future with an agent, or an agent about to leave? Then somebody must turn the loop. */
 bool mf_sched_agents_work(const struct mf_owner *owner);
 
 #endif

@@ -71,7 +71,8 @@ describe("a list of hosts", function()
     end)
 
     it("lets a field win over the name", function()
-        assert.same({ { host = "a", user = "eve", port = 23 } }, list({ { host = "bob@a:22", user = "eve", port = 23 } }))
+        local given = { host = "bob@a:22", user = "eve", port = 23 }
+        assert.same({ { host = "a", user = "eve", port = 23 } }, list({ given }))
     end)
 
     it("leaves what it was given as it was", function()
@@ -137,7 +138,9 @@ describe("a list of hosts", function()
             H.has(text, ("here: option '%s' must be "):format(name))
             H.has(text, case[2] or '"local"')
         end
-        for _, env in ipairs({ { 5 }, { a = 5 }, { ["a=b"] = "x" }, { [""] = "x" }, { ["1a"] = "x" }, { a = "x\0y" } }) do
+        local names = { ["a=b"] = "x", [""] = "x", ["1a"] = "x", a = "x\0y", b = 5, [1] = "x" }
+        for name, value in pairs(names) do
+            local env = { [name] = value }
             refused("option 'env' must be a table of names and strings, not a table", { { "a", env = env } })
         end
         for _, port in ipairs({ 65536, 1.5, "22" }) do
@@ -193,8 +196,9 @@ describe("a plan with hosts", function()
             H.has(H.failure(mf.plan, "cluster", given), ("mf.plan: option '%s' must be %s"):format(name, case[2]))
         end
         H.has(H.failure(mf.plan, "cluster"), "mf.plan: option 'hosts' must be a list of hosts, not nil")
-        H.has(H.failure(mf.plan, "cluster", { workers = 2 }), "mf.plan: option 'hosts' must be a list of hosts, not nil")
-        H.has(H.failure(mf.plan, "cluster:2"), "mf.plan: option 'hosts' must be a list of hosts, not nil")
+        for _, given in ipairs({ { "cluster", workers = 2 }, "cluster:2" }) do
+            H.has(H.failure(mf.plan, given), "mf.plan: option 'hosts' must be a list of hosts, not nil")
+        end
         H.has(H.failure(mf.plan, "threads", { hosts = { "a" } }), "mf.plan: unknown option 'hosts'")
     end)
 end)

@@ -74,6 +74,7 @@ describe("options", function()
         { { "-l", "-e" }, "'-l' needs argument" },
         { { "-j" }, "'-j' needs argument" },
         { { "--plan" }, "'--plan' needs argument" },
+        { { "--hosts" }, "'--hosts' needs argument" },
         { { "-j", "0" }, "option -j needs a number of workers, 1 or more, not '0'" },
         { { "-jtwo" }, "option -j needs a number of workers, 1 or more, not 'two'" },
         { { "--seed", "1.5" }, "option --seed needs an integer, not '1.5'" },
@@ -230,6 +231,26 @@ describe("Moonfleet's options", function()
         assert.equal(1, r.code)
         assert.equal("", r.out)
         assert.matches("^moonfleet: .*teleport.*sequential", r.err)
+    end)
+
+    it("--hosts makes a plan of hosts, and -j then counts the workers of each", function()
+        local code = "print(require('moonfleet').plan())"
+        expect(run("--hosts", "a,bob@b:22", "-e", code), 0, "cluster,hosts=a+bob@b:22\n", "")
+        expect(run("--hosts=a b ::1", "-j", "3", "-e", code), 0, "cluster:3,hosts=a+b+::1\n", "")
+        local r = program.run({ "--hosts", "a", "-e", code }, { env = { MOONFLEET_PLAN = "threads:7" } })
+        expect(r, 0, "cluster,hosts=a\n", "")
+        expect(run("--plan", "cluster:2,hosts=a+b,transport=local", "-e",
+            "local mf = require('moonfleet') print(mf.workers(), mf.map({ 1, 2 }, math.abs)[2])"), 0, "4\t2\n", "")
+    end)
+
+    it("--hosts names what is wrong with it", function()
+        local function refuses(text, ...)
+            expect(run("--hosts", ...), 1, "", "moonfleet: --hosts: " .. text .. "\n")
+        end
+        refuses('"a:" is no host; write name, user@name, name:port or [address]:port', "a:", "-e", "print(1)")
+        refuses("option 'hosts' names no host", ",", "-e", "print(1)")
+        refuses("option 'port' must be a port from 1 to 65535, not 70000", "a:70000", "-e", "print(1)")
+        refuses("option --plan is given, too; write --plan 'cluster,hosts=a+b'", "a", "--plan", "threads", "-e", "x=1")
     end)
 
     it("--log refuses an area that is not there", function()

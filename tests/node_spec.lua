@@ -1,5 +1,5 @@
--- What nodes do for their tasks, with workers that are threads and workers that are processes: output, progress, modules,
--- folder and environment, plans of their own, large and many values.
+-- What nodes do for their tasks, with workers that are threads and workers that are processes: output, progress,
+-- modules, folder and environment, plans of their own, large and many values.
 local fails = require("tests.support.fails")
 local mf = require("moonfleet")
 local nodes = require("tests.support.nodes")
@@ -182,7 +182,8 @@ for _, kind in ipairs({ "threads", "processes" }) do
         end
 
         it("comes from the master, once asked for, by all its workers", function()
-            local r = with_modules({ ["one.lua"] = "local name = ... return { answer = function() return 42, name end }" }, [[
+            local one = "local name = ... return { answer = function() return 42, name end }"
+            local r = with_modules({ ["one.lua"] = one }, [[
                 for i = 1, 12 do
                     local list = {}
                     for k = 1, 4 do list[k] = mf.future(function() return require("one").answer() end) end
@@ -247,19 +248,21 @@ for _, kind in ipairs({ "threads", "processes" }) do
         it("are those that its host was given", function()
             program.with_folder(function(folder)
                 local real = io.popen("cd " .. program.quote(folder) .. " && pwd -P"):read("l")
-                nodes.with({ { host = "a", dir = folder, env = { MINE = "of a\n=x", PATH_TO = "" } }, "b" }, plan, function()
+                local host = { host = "a", dir = folder, env = { MINE = "of a\n=x", EMPTY = "" } }
+                nodes.with({ host, "b" }, plan, function()
                     local seen = {}
                     for i = 1, 12 do
                         seen[i] = mf.future(function()
                             os.execute("exec sleep 0.01")
-                            return os.getenv("NODE"), io.popen("pwd -P"):read("l"), os.getenv("MINE"), os.getenv("PATH_TO")
+                            local where = io.popen("pwd -P"):read("l")
+                            return os.getenv("NODE"), where, os.getenv("MINE"), os.getenv("EMPTY")
                         end)
                     end
                     local hosts = {}
                     for i = 1, 12 do
-                        local host, dir, mine, empty = H.value(seen[i])
-                        hosts[host] = true
-                        if host == "a" then
+                        local name, dir, mine, empty = H.value(seen[i])
+                        hosts[name] = true
+                        if name == "a" then
                             assert.same({ real, "of a\n=x", "" }, { dir, mine, empty })
                         else
                             assert.not_equal(real, dir)
@@ -426,6 +429,37 @@ describe("N24: a node that is stopped for a while", function()
             assert.is_true(fails.sanitized() or after - before < 4000, ("%d kB"):format(after - before))
         end)
     end)
+end)
+
+describe("N8, N9: a node behind a slow link", function()
+    -- A program that is the agent, with its input or output at 16 KB in 20 ms.
+    local function slow(folder, direction)
+        local throttle = ([[
+            { while dd bs=16384 count=1 >%s/some 2>/dev/null && [ -s %s/some ]; do
+                cat %s/some
+                sleep 0.02
+            done; }]]):gsub("%%s", folder)
+        local agent = program.quote(program.absolute) .. ' "$@"'
+        local line = direction == "in" and throttle .. " | " .. agent .. " | cat" or agent .. " | " .. throttle
+        program.write_file(folder .. "/agent", "#!/bin/sh\n" .. line .. "\n")
+        assert(os.execute("chmod +x " .. folder .. "/agent"))
+        return folder .. "/agent"
+    end
+
+    for _, direction in ipairs({ "in", "out" }) do
+        it("is not given up while a long message is on its way: " .. direction, function()
+            program.with_folder(function(folder)
+                local host, n = { host = "a", program = slow(folder, direction) }, 1 << 20
+                nodes.with({ host }, { workers = 1, heartbeat = 0.2 }, function()
+                    if direction == "in" then
+                        assert.equal(n, H.value(mf.future(string.len, ("x"):rep(n))))
+                    else
+                        assert.equal(n, #H.value(mf.future(string.rep, "x", n)))
+                    end
+                end)
+            end)
+        end)
+    end
 end)
 
 describe("mf.workers", function()

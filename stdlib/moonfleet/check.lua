@@ -51,7 +51,7 @@ local line = "%-24s %6s %9s %10s %10s  %s"
 local function show(pool, host)
     if host.state ~= "here" then
         print(line:format(host.name, "-", "-", "-", "-", "FAILED"))
-        print("    " .. host.text:gsub("\n", "\n    "))
+        print("    " .. hosts.reason(host):gsub("\n", "\n    "))
         return false
     end
     local ok, seen = pcall(measure, pool, host.first)
@@ -63,7 +63,7 @@ local function show(pool, host)
     local start = ("%.2f s"):format(host.seconds)
     print(line:format(host.name, host.workers, start, seen.latency, seen.bandwidth, seen.version))
     if host.text ~= "" then
-        print("    " .. host.text)
+        print("    " .. hosts.reason(host))
     end
     return true
 end
@@ -71,9 +71,14 @@ end
 ---Checks hosts and prints a line for each: its workers, the time that connecting took, the time of a round trip, what
 ---goes both ways, and the versions there; or in which step it failed, and why.
 ---@param names string[] hosts as for `--hosts`
+---@param defaults moonfleet.Host? what is to be said of all of them
 ---@return integer code 0 when all can be used, else 1
-function M.main(names)
-    local list = hosts.list("check", { table.unpack(names) }, {})
+function M.main(names, defaults)
+    local ok, list = pcall(hosts.list, "check", { table.unpack(names) }, defaults or {})
+    if not ok then
+        core.complain((list:gsub("^[^:]*:%d+: ", "")))
+        return 1
+    end
     local pool <close> = setmetatable({ core.pool("cluster", { hosts = hosts.for_core(list) }) }, {
         __close = function(box)
             box[1]:close()

@@ -237,8 +237,10 @@ function M.for_core(list)
     return made
 end
 
--- Why a host is not there, without its name in front.
-local function reason(host)
+---Why a host is not there, or what should be known although it is, without its name in front.
+---@param host table as pool:hosts() tells of it
+---@return string
+function M.reason(host)
     for _, prefix in ipairs({ ("host %s: "):format(host.name), ("host %s "):format(host.name), host.name .. ": " }) do
         if host.text:sub(1, #prefix) == prefix then
             return host.text:sub(#prefix + 1)
@@ -258,10 +260,10 @@ function M.assemble(where, pool, enough)
         if host.state == "here" then
             there = there + host.workers
             if host.text ~= "" then
-                core.complain(("%s: %s"):format(host.name, reason(host)))
+                core.complain(("%s: %s"):format(host.name, M.reason(host)))
             end
         else
-            reasons[#reasons + 1] = ("  %s: %s"):format(host.name, reason(host))
+            reasons[#reasons + 1] = ("  %s: %s"):format(host.name, M.reason(host))
         end
     end
     if #reasons == 0 then

@@ -450,8 +450,8 @@ function M.with_plan(plan, fn, ...)
     return fn(...)
 end
 
----The number of workers that the current plan has; 1 under `sequential`. Under `cluster` the hosts are started first, and
----those of hosts count that have been there.
+---The number of workers that the current plan has; 1 under `sequential`. Under `cluster` the hosts are started first,
+---and the workers count of those that have been there.
 ---@return integer
 function M.workers()
     local record = in_force()

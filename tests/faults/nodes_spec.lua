@@ -1,5 +1,5 @@
--- What becomes of futures when nodes die, fall silent or talk nonsense, and how nodes come back. Each case names the row
--- of the list of faults that it provokes.
+-- What becomes of futures when nodes die, fall silent or talk nonsense, and how nodes come back. Each case names the
+-- row of the list of faults that it provokes.
 local core = require("moonfleet.core")
 local hosts = require("moonfleet.hosts")
 local mf = require("moonfleet")
@@ -274,12 +274,8 @@ describe("W24: when no node is left", function()
     -- A program that is the agent the first n times; then it does something else.
     local function agent(folder, n, otherwise)
         local path = folder .. "/agent"
-        program.write_file(path, ([[
-            #!/bin/sh
-            echo x >>%s/starts
-            [ $(wc -l <%s/starts) -le %d ] && exec %s "$@"
-            %s
-            ]]):gsub("\n%s+", "\n"):gsub("^%s+", ""):format(folder, folder, n, program.quote(program.absolute), otherwise))
+        local text = '#!/bin/sh\necho x >>%s/starts\n[ $(wc -l <%s/starts) -le %d ] && exec %s "$@"\n%s\n'
+        program.write_file(path, text:format(folder, folder, n, program.quote(program.absolute), otherwise))
         assert(os.execute("chmod +x " .. program.quote(path)))
         return path
     end
@@ -295,7 +291,8 @@ describe("W24: when no node is left", function()
     }) do
         it("futures fail, with the reason, and soon: one " .. what, function()
             program.with_folder(function(folder)
-                nodes.with({ { host = "a", program = agent(folder, 1, case[1]), timeout = 1 } }, { workers = 2 }, function()
+                local host = { host = "a", program = agent(folder, 1, case[1]), timeout = 1 }
+                nodes.with({ host }, { workers = 2 }, function()
                     local list = nodes.occupy(folder .. "/gate")
                     local queued = {}
                     for i = 1, 20 do

@@ -1,5 +1,5 @@
--- Nodes that do not keep to the protocol, at first or later, and nodes that cannot be started. Each case names the row of
--- the list of faults that it provokes.
+-- Nodes that do not keep to the protocol, at first or later, and nodes that cannot be started. Each case names the
+-- row of the list of faults that it provokes.
 local mf = require("moonfleet")
 local nodes = require("tests.support.nodes")
 local peer = require("tests.support.peer")
@@ -156,7 +156,7 @@ describe("a node that cannot be started", function()
 end)
 
 describe("a node that stops making sense", function()
-    -- Runs code on the agent of host a, which has one worker, while host b works honestly. fn gets a future that a runs.
+    -- Runs code as the agent of host a, while host b works honestly.
     local function with_strange(code, fn, options, behind)
         peer.with_agent("peer.join() " .. code, function(path)
             nodes.with({ { host = "a", program = path }, "b" }, options or { workers = 1 }, fn)

@@ -37,8 +37,8 @@ function nodes.here()
     return os.getenv("NODE")
 end
 
--- Futures, one for each worker, that say where they run and then wait until the file is there, whose content they return.
--- Returns them, and where they run: lists of { future =, host =, pid = }, all that have been started.
+-- Starts a future on each worker, that says where it runs, waits until the file is there, and returns what is in it.
+-- Returns a list of { future =, host =, pid = } when all of them run.
 function nodes.occupy(path, options)
     local list = {}
     for i = 1, mf.workers() do

@@ -107,7 +107,7 @@ function peer.serve(value)
     end
 end
 
--- Calls fn with the path of a program that runs that code as the agent of a host. behind: shell code for when it has ended.
+-- Calls fn with the path of a program that runs that code as the agent of a host. behind: shell code that follows.
 function peer.with_agent(code, fn, behind)
     program.with_folder(function(folder)
         program.write_file(folder .. "/peer.lua", 'local peer = require("tests.support.peer")\n' .. code)
