@@ -11,7 +11,8 @@ end
 
 -- A file's head as numpy writes it.
 local function npy(descr, fortran, shape, data, version)
-    local head = ("{'descr': '%s', 'fortran_order': %s, 'shape': %s, }"):format(descr, fortran and "True" or "False", shape)
+    local order = fortran and "True" or "False"
+    local head = ("{'descr': '%s', 'fortran_order': %s, 'shape': %s, }"):format(descr, order, shape)
     version = version or 1
     local size = version == 1 and 10 or 12
     head = head .. (" "):rep(-(size + #head + 1) % 64) .. "\n"

@@ -164,8 +164,7 @@ static void read_number(lua_State *L, struct reading *r)
     struct mf_fault fault;
     const char *type = luaL_typename(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER)
-        luaL_error(L, "the table has a %s at %s, where a number must be", type,
-                   push_place(L, r->index, r->a->ndim));
+        luaL_error(L, "the table has a %s at %s, where a number must be", type, push_place(L, r->index, r->a->ndim));
     struct mf_value v = mf_lib_array_value(L, -1, "number");
     if (mf_array_put(r->a, r->data, (ptrdiff_t)r->done++, &v, &fault) != MF_OK)
         luaL_error(L, "%s (at %s)", fault.text, push_place(L, r->index, r->a->ndim));

@@ -144,8 +144,8 @@ end
 
 ---Starts a cluster: `mf.cluster(4)`, `mf.cluster { hosts = { "a", "b" } }`, or `mf.cluster { backend = "processes",
 ---workers = 4 }`, with the options that a plan of that backend takes. The backend is `threads` unless told, or
----`cluster` where there are hosts. Workers that are forks are made when they are first needed, and stay: later tasks find
----the modules as they were then, and are sent all else.
+---`cluster` where there are hosts. Workers that are forks are made when they are first needed, and stay: later tasks
+---find the modules as they were then, and are sent all else.
 ---@param given integer|table|nil nil: `mf.cores()` workers
 ---@return moonfleet.Cluster
 function M.cluster(given)
