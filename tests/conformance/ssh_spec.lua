@@ -6,15 +6,15 @@ local suite = require("tests.conformance.suite")
 local t = { describe = describe, it = it, assert = assert, before_each = before_each, after_each = after_each }
 
 describe("plan cluster over SSH", function()
-    local farm, servers
+    local hosts, servers
 
     setup(function()
-        farm = sshd.farm()
-        servers = { farm:start("a"), farm:start("b") }
+        hosts = sshd.new()
+        servers = { hosts:start("a"), hosts:start("b") }
     end)
 
     teardown(function()
-        farm:close()
+        hosts:close()
     end)
 
     for _, transport in ipairs({ "libssh2", "openssh" }) do
@@ -25,7 +25,7 @@ describe("plan cluster over SSH", function()
 
             function backend.level(n)
                 local used = n == 1 and { servers[1] } or servers
-                return farm:plan(used, transport, { workers = math.max(1, n // 2) })
+                return hosts:level(used, transport, { workers = math.max(1, n // 2) })
             end
 
             setup(function()

@@ -1,78 +1,111 @@
--- Real SSH servers for specs, each with keys, configuration and home of its own: see sshd.sh.
+-- Real SSH servers on this machine, with keys, configuration and home directories of their own; see sshd.sh. A server
+-- ends with the test that has started it, however that ends.
 --
---     local farm <close> = sshd.farm()
---     local server = farm:start("a", "MaxSessions 1")      -- more arguments: lines of sshd_config
---     server.port, server:stop()
---     farm.options                                         -- of a plan, so that nothing of the developer's is used
+--     local sshd = require("tests.support.sshd")
+--     local hosts = sshd.new()                             -- a folder with the users' keys
+--     local a = hosts:start("a", { "RekeyLimit 1M" })      -- lines of sshd_config
+--     a.address, a.port, a.pid, a.home, a.log
+--     ... { config = hosts.config, known_hosts = hosts.known_hosts, user = hosts.user } ...
+--     hosts:close()                                        -- all servers and the folder
 local program = require("tests.support.program")
 
 local sshd = {}
+sshd.__index = sshd
 
-local LIMIT = 30 -- seconds
+local DEADLINE = 60 -- seconds; only ever reached when something hangs
 
-local Server = {}
-Server.__index = Server
+-- Waits until one of two files is there; whether it is the first.
+local function await(good, bad)
+    local loop = "n=0; while [ ! -e %s ] && [ ! -e %s ] && [ $n -lt %d ]; do sleep 0.02; n=$((n + 1)); done"
+    local a, b = program.quote(good), program.quote(bad)
+    return os.execute((loop .. "; [ -e %s ]"):format(a, b, DEADLINE * 50, a)) == true
+end
+sshd.await = await
 
-function Server:stop()
-    if self.pipe then
-        self.pipe:close()
-        self.pipe = nil
-    end
+local function read_line(path)
+    local file = assert(io.open(path))
+    local line = file:read("l")
+    file:close()
+    return line
 end
 
-local Farm = {}
-Farm.__index = Farm
+local function output_of(command)
+    local pipe = assert(io.popen(command))
+    local line = pipe:read("l")
+    pipe:close()
+    return line
+end
 
-function Farm:start(name, ...)
+-- Makes the folder. types: more key types of users' keys, such as "rsa" (which takes seconds).
+function sshd.new(types)
+    local folder = output_of("mktemp -d /tmp/mf-sshd-XXXXXX")
+    assert(os.execute(("sh tests/support/sshd.sh %s keys %s"):format(folder, types or "")))
+    return setmetatable({
+        folder = folder,
+        config = folder .. "/config",
+        known_hosts = folder .. "/known_hosts",
+        user = output_of("id -un"),
+        servers = {},
+    }, sshd)
+end
+
+-- The path of a user's private key: "ed25519", "ecdsa", "locked" (passphrase "secret"), or a type given to new.
+function sshd:key(name)
+    return ("%s/id_%s"):format(self.folder, name)
+end
+
+-- Starts a server. host: of tests.support.net, to put it there; else it listens on 127.0.0.1.
+function sshd:start(name, directives, host)
     local words = { "exec sh tests/support/sshd.sh", program.quote(self.folder), program.quote(name) }
-    for _, directive in ipairs({ ... }) do
+    for _, directive in ipairs(directives or {}) do
         words[#words + 1] = program.quote(directive)
     end
-    words[#words + 1] = ">" .. program.quote(self.folder .. "/" .. name .. ".out") .. " 2>&1"
-    local server = setmetatable({ folder = self.folder .. "/" .. name }, Server)
-    server.pipe = assert(io.popen(table.concat(words, " "), "w"))
-    self.servers[#self.servers + 1] = server
-    local waits = ("timeout %d sh -c 'until [ -e %s/ready ] || [ -e %s/failed ]; do sleep 0.02; done'"):format(
-        LIMIT, server.folder, server.folder)
-    if not os.execute(waits) or not io.open(server.folder .. "/ready") then
-        error("the SSH server did not come up: " .. program.read_file(self.folder .. "/" .. name .. ".out"))
+    if host then
+        words[#words + 1] = program.quote(("Netns %s %s"):format(host.namespace, host.address))
     end
-    server.port = assert(math.tointeger(tonumber(program.read_file(server.folder .. "/port"))))
+    local own = self.folder .. "/" .. name
+    os.remove(own .. "/ready")
+    local server = { keeper = assert(io.popen(table.concat(words, " "), "w")), name = name }
+    self.servers[name] = server
+    assert(await(own .. "/ready", own .. "/failed"), "sshd does not start; see its text above")
+    server.address = host and host.address or "127.0.0.1"
+    server.port = math.tointeger(read_line(own .. "/port"))
+    server.pid = math.tointeger(read_line(own .. "/pid"))
+    server.home = own .. "/home"
+    server.log = own .. "/log"
     return server
 end
 
-function Farm:close()
-    for _, server in ipairs(self.servers) do
-        server:stop()
+-- Ends a server and its sessions, at once and without a word to them.
+function sshd:stop(server)
+    if server.keeper then
+        server.keeper:close()
+        server.keeper = nil
     end
-    os.execute("rm -rf " .. program.quote(self.folder))
+    self.servers[server.name] = nil
 end
 
-Farm.__close = Farm.close
-
-function sshd.farm()
-    local pipe = assert(io.popen("mktemp -d"))
-    local folder = pipe:read("l")
-    pipe:close()
-    return setmetatable({
-        folder = folder,
-        servers = {},
-        options = { config = folder .. "/config", known_hosts = folder .. "/known_hosts" },
-    }, Farm)
-end
-
--- Options of a plan on these servers, over that transport; more go on top.
-function Farm:plan(servers, transport, more)
-    local plan = { "cluster", hosts = {}, transport = transport, workers = 1 }
+-- The level of a plan with one worker on each of these servers, over that transport; more options go on top.
+function sshd:level(servers, transport, more)
+    local level = { "cluster", hosts = {}, transport = transport, workers = 1 }
+    level.config, level.known_hosts = self.config, self.known_hosts
     for i, server in ipairs(servers) do
-        plan.hosts[i] = "127.0.0.1:" .. server.port
+        level.hosts[i] = ("%s:%d"):format(server.address, server.port)
     end
-    for _, options in ipairs({ self.options, more or {} }) do
-        for key, value in pairs(options) do
-            plan[key] = value
+    for key, value in pairs(more or {}) do
+        level[key] = value
+    end
+    return level
+end
+
+function sshd:close()
+    for _, server in pairs(self.servers) do
+        if server.keeper then
+            server.keeper:close()
         end
     end
-    return plan
+    self.servers = {}
+    os.execute("rm -rf " .. program.quote(self.folder))
 end
 
 return sshd

@@ -123,6 +123,7 @@ children_of() {
 stop() {
     # shellcheck disable=SC2046
     kill -9 $pid $(children_of $pid) 2>/dev/null
+    wait $pid 2>/dev/null
 }
 
 attempt=0
