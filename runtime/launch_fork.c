@@ -14,6 +14,12 @@
 #include "sys.h"
 #include "sys_fd.h"
 
+#ifdef SIGRTMIN
+#define SIGNALS SIGRTMIN /* nobody sends real-time signals to a process that he has not started */
+#else
+#define SIGNALS NSIG
+#endif
+
 static void close_pair(int pair[2])
 {
     for (int i = 0; i < 2; i++)
@@ -98,7 +104,7 @@ static _Noreturn void become(pid_t parent, const int socket[2], const int err[2]
     fflush(stdin); /* what the parent has read ahead of its input is the parent's */
     guard_exit();
     mf_sys_interrupt_adopt(parent);
-    mf_launch_reset_signals(MF_SYS_INTERRUPT);
+    mf_launch_reset_signals(MF_SYS_INTERRUPT, SIGNALS);
     work(arg, end);
     _exit(EXIT_FAILURE);
 }

@@ -95,12 +95,12 @@ static void place_descriptors(const struct plan *plan, int report)
 }
 
 /* exec itself would keep what is ignored and what is blocked. */
-void mf_launch_reset_signals(int keep)
+void mf_launch_reset_signals(int keep, int end)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t none;
     sigemptyset(&action.sa_mask);
-    for (int signal = 1; signal < NSIG; signal++)
+    for (int signal = 1; signal < end; signal++)
         if (signal != keep)
             sigaction(signal, &action, NULL);
     action.sa_handler = SIG_IGN;
@@ -118,7 +118,7 @@ static _Noreturn void become(const struct plan *plan)
         _exit(127);
     setpgid(0, 0);
     place_descriptors(plan, report);
-    mf_launch_reset_signals(0);
+    mf_launch_reset_signals(0, NSIG);
     execv(plan->argv[0], (char *const *)(uintptr_t)plan->argv);
     fail(report, "exec");
 }

@@ -28,9 +28,9 @@ struct mf_launch_child {
 enum mf_err mf_launch_spawn(const char *const argv[], bool capture_stderr, struct mf_launch_child *child,
                             struct mf_fault *fault);
 
-/* For a child: default handlers for all signals but SIGINT, which is ignored, and keep (0: none), which stays as it is;
- * nothing blocked. Async-signal-safe. */
-void mf_launch_reset_signals(int keep);
+/* For a child: default handlers for the signals below end but SIGINT, which is ignored, and keep (0: none), which stays as
+ * it is; nothing blocked. Async-signal-safe. */
+void mf_launch_reset_signals(int keep, int end);
 
 /* How a child ended. */
 struct mf_launch_end {

@@ -325,7 +325,8 @@ describe("a map of the plan forks", function()
 
     it("keeps its workers until it has ended", function()
         local seen, n = {}, 0
-        for _, worker in mf.imap(mf.range(40), function() return large[1] and processes.pid() end, { chunk = 1, ahead = 1 }) do
+        local function where() return large[1] and processes.pid() end
+        for _, worker in mf.imap(mf.range(40), where, { chunk = 1, ahead = 1 }) do
             n = n + (seen[worker] and 0 or 1)
             seen[worker] = true
         end

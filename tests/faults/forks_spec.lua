@@ -407,14 +407,14 @@ describe("F1: a fork that cannot be made", function()
     it("loses what needs it, and says why; later ones work again", function()
         local out = with_shim([[
             local large = {} for i = 1, 20000 do large[i] = i end
-            os.getenv("fork 1 2")
+            os.getenv("twin 1 2")
             for _, task in ipairs({ function() return 1 end, function() return #large end }) do
                 local f = mf.future(task)
                 local ok, err, info = f:result()
                 print(ok, info.kind, err)
             end
             print(mf.future(function() return #large end):value())
-            os.getenv("fork 1 0")
+            os.getenv("twin 1 0")
             print(pcall(mf.map, { 1, 2, 3 }, function(x) return x end))
             os.getenv("off")
             print(#mf.map({ 1, 2, 3 }, function(x) return x end))]])
@@ -428,12 +428,12 @@ describe("F1: a fork that cannot be made", function()
             local large = {} for i = 1, 20000 do large[i] = i end
             local function slow(x) local stop = mf.now() + 0.2 while mf.now() < stop do end return x end
             local first = mf.future(slow, "first")
-            os.getenv("fork 1 0")
+            os.getenv("twin 1 0")
             local second = mf.future(slow, "second")
             print(first:value(), second:value(), first:worker() == second:worker())
             os.getenv("off")
             first = mf.future(slow, "first")
-            os.getenv("fork 1 1")
+            os.getenv("twin 1 1")
             second = mf.future(function() return #large end) -- waits until it can have a fork of its own
             os.getenv("off")
             print(first:value(), second:value())]], "forks:3")

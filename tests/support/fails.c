@@ -36,6 +36,7 @@ enum call {
     MALLOC,
     THREAD,
     FORK,
+    TWIN,
     RECVMSG,
     SENDMSG,
     PPOLL,
@@ -60,7 +61,8 @@ static const struct {
     [NOTHING] = {"off", 0},
     [MALLOC] = {"malloc", ENOMEM},
     [THREAD] = {"thread", EAGAIN},
-    [FORK] = {"fork", EAGAIN},
+    [FORK] = {"fork", EAGAIN}, /* with an exec behind it */
+    [TWIN] = {"twin", EAGAIN}, /* without */
     [RECVMSG] = {"recvmsg", ECONNRESET},
     [SENDMSG] = {"sendmsg", EPIPE},
     [PPOLL] = {"ppoll", EINTR},
@@ -203,13 +205,13 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(vo
 pid_t fork(void)
 {
     FIND_REAL(fork);
-    return fails(FORK) ? -1 : real();
+    return fails(TWIN) ? -1 : real();
 }
 
 /* The real one cannot be called from a function that returns. */
 pid_t vfork(void)
 {
-    return fork();
+    return fails(FORK) ? -1 : fork();
 }
 
 /* --- Descriptors ------------------------------------------------------------------------------------------------ */
