@@ -71,11 +71,21 @@ static void on_recalled(struct mf_peer *a, struct mf_flight *flight)
     mf_peer_start_ready(a);
 }
 
+/* Words of the agent's, as far as there is room; they may be shown on a terminal. */
+static void copy_words(char *text, size_t room, const unsigned char *words, size_t n)
+{
+    size_t len = n < room ? n : room - 1;
+    for (size_t i = 0; i < len; i++)
+        text[i] = words[i] < ' ' || words[i] == 127 ? '?' : (char)words[i];
+    text[len] = '\0';
+}
+
 /* A node's worker has died of its task. */
 static void on_lost(struct mf_peer *a, struct mf_worker *lane, const struct mf_msg_part *words)
 {
-    snprintf(lane->broken, sizeof lane->broken, "%.*s (%s)", (int)(words->n < 120 ? words->n : 120),
-             (const char *)words->bytes, a->name);
+    char text[sizeof lane->broken - 48];
+    copy_words(text, sizeof text, words->bytes, words->n);
+    snprintf(lane->broken, sizeof lane->broken, "%s (%.44s)", text, a->name);
     mf_sched_settle(lane, MF_OUTCOME_ERROR, NULL);
     lane->broken[0] = '\0';
 }
@@ -114,7 +124,7 @@ static enum mf_err on_result(struct mf_peer *a, const struct mf_link_frame *fram
     struct mf_msg_result result;
     if (!flight || mf_msg_unpack_result(frame->body, (size_t)frame->head.length, &result, NULL) != MF_OK)
         return MF_EINVAL;
-    if (result.outcome == MF_MSG_RECALLED) {
+    if (result.outcome == MF_MSG_RECALLED && (flight->recalled || !flight->future)) {
         on_recalled(a, flight);
         return MF_OK;
     }
@@ -154,7 +164,8 @@ static enum mf_err on_progress(struct mf_peer *a, const struct mf_link_frame *fr
     char text[64];
     if (!flight || mf_msg_unpack_progress(frame->body, (size_t)frame->head.length, &progress, NULL) != MF_OK)
         return MF_EINVAL;
-    snprintf(text, sizeof text, "%.*s", (int)progress.text.n, (const char *)progress.text.bytes);
+    snprintf(text, sizeof text, "%.*s", (int)(progress.text.n < sizeof text ? progress.text.n : sizeof text),
+             (const char *)progress.text.bytes);
     if (flight->future)
         mf_pool_progress(a->lanes[0], flight->future, progress.fraction, text);
     return MF_OK;
@@ -181,7 +192,7 @@ static enum mf_err on_bye(struct mf_peer *a, const struct mf_link_frame *frame)
 {
     a->dying = true;
     mf_peer_limit_end(a);
-    snprintf(a->bye, sizeof a->bye, "%.*s", (int)frame->head.length, (const char *)frame->body);
+    copy_words(a->bye, sizeof a->bye, frame->body, (size_t)frame->head.length);
     return MF_OK;
 }
 
