@@ -105,7 +105,7 @@ local function assert_swept(r)
     assert.is_true(n ~= nil and tonumber(n) > 20, r.out .. r.err)
 end
 
-for _, backend in ipairs({ "processes", "forks" }) do
+for _, backend in ipairs(processes.backends) do
     describe("a worker of " .. backend .. " that is killed at any message", function()
         it("costs one future at most", function()
             assert_swept(sweep(script_for(backend, "nil", 1), "MF_TEST_AGENT_DIES", WHOLE))

@@ -43,7 +43,7 @@ local ENDS = {
     ["by SIGINT"] = "os.execute('(sleep 0.1; kill -INT $PPID) &') while true do end",
 }
 
-for _, backend in ipairs({ "processes", "forks" }) do
+for _, backend in ipairs(processes.backends) do
     describe("P4, M5: when the program ends with " .. backend, function()
         local function assert_nothing_left(text, n)
             local numbers, result = processes.run(text:gsub("BACKEND", backend), { deadline = 30 })

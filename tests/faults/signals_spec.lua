@@ -52,7 +52,7 @@ local function leaves_nothing(backend, fn)
     assert.is_true(ok, err)
 end
 
-for _, backend in ipairs({ "processes", "forks" }) do
+for _, backend in ipairs(processes.backends) do
     describe("M1: Ctrl-C with " .. backend, function()
         for name, code in pairs(SCRIPTS) do
             interrupted("in " .. name .. " of a script ends it with code 130, soon, and all workers", function()

@@ -1,8 +1,12 @@
 -- Looks at processes from outside.
+local fails = require("tests.support.fails")
 local program = require("tests.support.program")
 local H = require("tests.conformance.helper")
 
 local processes = {}
+
+-- The plans whose workers are processes. The thread sanitizer cannot follow a fork of a process with threads.
+processes.backends = fails.delays_signals() and { "processes" } or { "processes", "forks" }
 
 -- Is there a process of that number, other than a zombie all of whose threads have ended?
 function processes.lives(number)
