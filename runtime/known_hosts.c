@@ -342,9 +342,8 @@ void mf_known_hosts_name(const char *host, int port, char *text, size_t room)
         *c = (char)tolower((unsigned char)*c);
 }
 
-/* Does the pattern (not ended, * and ?) match the name? Case does not count. Goes back to the last star only, which is
- * enough and never takes long. */
-static bool matches(const char *pattern, size_t n, const char *name)
+/* Goes back to the last star only, which is enough and never takes long. */
+bool mf_known_hosts_match(const char *pattern, size_t n, const char *name)
 {
     size_t p = 0, star = n;
     const char *after = NULL;
@@ -352,7 +351,8 @@ static bool matches(const char *pattern, size_t n, const char *name)
         if (p < n && pattern[p] == '*') {
             star = p++;
             after = name;
-        } else if (p < n && (pattern[p] == '?' || tolower((unsigned char)pattern[p]) == *name)) {
+        } else if (p < n &&
+                   (pattern[p] == '?' || tolower((unsigned char)pattern[p]) == tolower((unsigned char)*name))) {
             p++;
             name++;
         } else if (after) {
@@ -382,7 +382,7 @@ static bool is_for(const struct entry *e, const char *name)
     for (const char *at = e->names; *at;) {
         size_t n = strcspn(at, ",");
         bool negated = *at == '!';
-        if (matches(at + negated, n - negated, name)) {
+        if (mf_known_hosts_match(at + negated, n - negated, name)) {
             if (negated)
                 return false;
             found = true;

@@ -73,4 +73,7 @@ void mf_known_hosts_type(const void *key, size_t n, char *text, size_t room);
 /* The name by which a host on that port stands in such a file: "host" or "[host]:2222", in lower case. */
 void mf_known_hosts_name(const char *host, int port, char *text, size_t room);
 
+/* Does a pattern of n characters match the name? "*" and "?" as in OpenSSH's files; case does not count. */
+bool mf_known_hosts_match(const char *pattern, size_t n, const char *name);
+
 #endif

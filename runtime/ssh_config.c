@@ -276,12 +276,12 @@ static bool expand(const char *from, char to[PATH_BYTES], const struct mf_ssh_qu
     }
     for (; *from && at < PATH_BYTES - 1; from++) {
         const char *text = NULL;
-        int n;
+        int n = 0; /* of a whole "${NAME}" */
         if (*from == '%') {
             text = token(*++from, q, config, me, number);
-        } else if (sscanf(from, "${%63[A-Za-z0-9_]}%n", name, &n) == 1) {
+        } else if (sscanf(from, "${%63[A-Za-z0-9_]}%n", name, &n) == 1 && n > 0) {
             text = getenv(name);
-            from += strlen(name) + 2;
+            from += n - 1;
         } else {
             to[at++] = *from;
             continue;

@@ -2,7 +2,6 @@
  * bit of state: whether the directives that it meets are for this host. Included files are read in place, if that is set,
  * and what they change of it ends with them. */
 #define _GNU_SOURCE
-#include <ctype.h>
 #include <errno.h>
 #include <glob.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "known_hosts.h"
 #include "ssh_config_inner.h"
 
 #define LINE_BYTES 4096
@@ -26,29 +26,13 @@ struct reader {
 
 static enum mf_err read_file(struct reader *r, const char *path, bool must);
 
-static bool matches(const char *pattern, const char *name)
-{
-    for (; *pattern; pattern++) {
-        if (*pattern == '*') {
-            for (size_t i = 0; i <= strlen(name); i++)
-                if (matches(pattern + 1, name + i))
-                    return true;
-            return false;
-        }
-        if (*name == '\0' || (*pattern != '?' && tolower((unsigned char)*pattern) != tolower((unsigned char)*name)))
-            return false;
-        name++;
-    }
-    return *name == '\0';
-}
-
 /* Do the patterns of a Host line fit? */
 static bool is_for(char *const patterns[], size_t n, const char *host)
 {
     bool found = false;
     for (size_t i = 0; i < n; i++) {
         bool negated = patterns[i][0] == '!';
-        if (!matches(patterns[i] + negated, host))
+        if (!mf_known_hosts_match(patterns[i] + negated, strlen(patterns[i] + negated), host))
             continue;
         if (negated)
             return false;

@@ -4,6 +4,7 @@
 #include "launch.h"
 
 #include <fcntl.h>
+#include <sys/un.h>
 
 static struct sshd plain;
 static const enum mf_launch_transport both[] = {MF_LAUNCH_LIBSSH2, MF_LAUNCH_OPENSSH};
@@ -306,6 +307,21 @@ static void test_agents(void)
     CHECK(launch_fails(&o, MF_LAUNCH_AUTH, "no agent at", "agent"));
 }
 
+/* An agent that does not answer is passed over after a while. */
+static void test_silent_agent(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char socket_path[SSHD_TEXT], lines[4 * SSHD_TEXT], path[SSHD_TEXT];
+    snprintf(address.sun_path, sizeof address.sun_path, "%.100s", sshd_path(socket_path, "silent"));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 4) == 0);
+    struct mf_launch_ssh_options o = options_for(&plain, MF_LAUNCH_LIBSSH2);
+    snprintf(lines, sizeof lines, "IdentityAgent %s\nIdentityFile %s", socket_path, sshd_path(path, "id_ed25519"));
+    o.config = config_with(lines);
+    CHECK(launch_works(&o));
+    close(fd);
+}
+
 /* Only so many keys may be offered; those that are configured come first, and IdentitiesOnly keeps the rest back. */
 static void test_too_many_keys(void)
 {
@@ -441,6 +457,7 @@ int main(void)
     test_rsa_keys();
     test_needs_program();
     test_agents();
+    test_silent_agent();
     test_too_many_keys();
     test_passphrases();
     test_methods();

@@ -82,6 +82,17 @@ static void test_installed(void)
     unlink(path);
 }
 
+/* A server that allows one command at a time gets one at a time. */
+static void test_single(void)
+{
+    struct sshd single = sshd_start("single", "'MaxSessions 1'");
+    struct mf_launch_ssh_options o = options_for(&single, MF_LAUNCH_LIBSSH2);
+    struct mf_launch_ssh_result r = launch_wait(&o);
+    CHECK(r.code == MF_OK && r.uploaded && launch_says_hello(r.remote));
+    launch_close(&r);
+    sshd_stop(&single);
+}
+
 /* Several masters find nothing, and all upload. */
 static void test_together(const struct sshd *plain)
 {
@@ -194,6 +205,7 @@ int main(void)
     struct sshd plain = sshd_start("plain", "");
     test_upload(&plain);
     test_installed();
+    test_single();
     test_together(&plain);
     test_wrong_machine();
     test_does_not_run(&plain);

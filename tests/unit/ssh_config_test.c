@@ -142,6 +142,9 @@ static void test_needs_program(void)
                  {"BindAddress 127.0.0.1\n", "BindAddress"},
                  {"RevokedHostKeys /x\n", "RevokedHostKeys"},
                  {"IdentityFile /x/%C\n", "IdentityFile with its tokens"},
+                 {"IdentityFile /x/${MF_TEST_NO_SUCH_NAME}\n", "IdentityFile with its tokens"},
+                 {"IdentityFile /x/%\n", "IdentityFile with its tokens"},
+                 {"IdentityFile /x/${HOME\n", ""},
                  {"Compression yes\n", ""}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         write_file(file, cases[i].text);
