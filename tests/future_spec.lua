@@ -8,12 +8,12 @@ describe("moonfleet", function()
         for _, name in ipairs({
             "plan", "with_plan", "cores", "workers", "future", "value", "wait", "as_completed", "race", "map", "imap",
             "starmap", "map_pairs", "filter", "each", "reduce", "mapreduce", "replicate", "map_async", "range",
-            "cluster", "export", "everywhere", "seed", "progress", "now",
+            "cluster", "export", "everywhere", "seed", "progress", "now", "share",
         }) do
             assert.equal("function", type(mf[name]), name)
         end
         assert.equal("0.1.0", mf.version)
-        assert.is_nil(mf.share)
+        assert.equal("function", type(mf.array.zeros))
         assert.is_nil(mf.no_such_thing)
     end)
 
