@@ -3,8 +3,8 @@
 local fails = require("tests.support.fails")
 local program = require("tests.support.program")
 
--- Futures and a map, with values that are inherited, and results in the stream and beside it. Ends with "whole", or with
--- an error.
+-- Futures and a map, with values that are inherited, and results in the stream and beside it. Ends with "whole", or
+-- with an error.
 local WORK = [[
     local mf = require("moonfleet")
     mf.plan("forks", { workers = 2, grace = 0.2 })
