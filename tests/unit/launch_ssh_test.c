@@ -196,7 +196,7 @@ static void test_limits(void)
         CHECK(launch_fails(&o, t == 0 ? MF_LAUNCH_KEX : MF_LAUNCH_HELLO, "in time", NULL));
     }
     close(fd);
-    struct sshd slow = sshd_start("slow", "'ForceCommand echo almost; exec sleep 1000'");
+    struct sshd slow = sshd_start("slow", "'ForceCommand echo almost; exec cat >/dev/null'");
     for (int t = 0; t < 2; t++) {
         struct mf_launch_ssh_options o = launch_options(&slow, both[t]);
         o.program = "moonfleet";
