@@ -283,5 +283,6 @@ int mf_agent_serve(int fd, const struct mf_agent_options *options)
     mf_agent_link_open(&master, fd, fd, options->runner);
     master.greeted = true;
     mf_agent_run(&master, options->name, options->instance);
+    mf_agent_link_end_leftovers();
     return EXIT_SUCCESS; /* the process ends now, and nothing of it is missed */
 }

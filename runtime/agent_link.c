@@ -28,17 +28,12 @@ static const char cannot_write[] = "the connection to the master is broken";
 
 /* --- The end ------------------------------------------------------------------------------------------------------ */
 
-/* What tasks have started and left behind ends with this process; which leaves their group first, because it has yet to
- * say how it ended. Where it cannot (the master is gone), false, unless it has no group of its own. Async-signal-safe. */
-static bool end_leftovers(void)
+void mf_agent_link_end_leftovers(void)
 {
-    pid_t group = getpgrp();
-    if (group != getpid())
-        return true;
-    if (setpgid(0, getpgid(getppid())) != 0)
-        return false;
-    kill(-group, SIGKILL);
-    return true;
+    pid_t self = getpid();
+    if (getpgrp() == self)
+        (void)setpgid(0, getpgid(getppid()));
+    kill(-self, SIGKILL);
 }
 
 _Noreturn void mf_agent_link_abort(const char *why)
@@ -47,8 +42,7 @@ _Noreturn void mf_agent_link_abort(const char *why)
         signal(SIGPIPE, SIG_IGN);                             /* nobody may be left to read it */
         dprintf(STDERR_FILENO, "moonfleet agent: %s\n", why); /* the lock of stderr may be held */
     }
-    if (!end_leftovers())
-        kill(0, SIGKILL);
+    mf_agent_link_end_leftovers();
     _exit(EXIT_FAILURE);
 }
 
@@ -456,6 +450,5 @@ void mf_agent_link_close(struct mf_agent_link *a)
     mf_link_free(a->link);
     pthread_mutex_unlock(&a->owner->lock);
     mf_owner_unref(a->owner);
-    if (!end_leftovers())
-        mf_agent_link_abort(NULL);
+    mf_agent_link_end_leftovers();
 }

@@ -63,6 +63,11 @@ struct mf_agent_link {
 void mf_agent_link_open(struct mf_agent_link *a, int in, int out, const struct mf_runner *runner);
 void mf_agent_link_close(struct mf_agent_link *a); /* lock NOT held */
 
+/* What tasks have started and left behind ends now, before this process does: its master might not live to see to it. The
+ * process leaves its group first, since it has yet to say how it ended; where it cannot (the master is gone), it ends with
+ * its group. Nothing happens where it never had a group of its own. Async-signal-safe; harmless from two threads at once. */
+void mf_agent_link_end_leftovers(void);
+
 /* HELLO, and the wait for INIT. */
 void mf_agent_link_greet(struct mf_agent_link *a, const struct mf_msg_hello *hello);
 
