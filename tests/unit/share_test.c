@@ -137,7 +137,7 @@ static void test_crossing(bool pipes)
 /* Large blocks are let go of when there is time, as long as they are not too many. */
 static void test_late(void)
 {
-    struct mf_block *late[MF_SHARE_LATE], *blocks[MF_SHARE_LATE + 2];
+    struct mf_block *late[MF_SHARE_LATE], *none[MF_SHARE_LATE], *blocks[MF_SHARE_LATE + 2];
     open_sides(false);
     agent.share.lazy = true;
     for (int i = 0; i < MF_SHARE_LATE + 2; i++)
@@ -152,7 +152,7 @@ static void test_late(void)
     deliver(&master, &agent);
     CHECK(agent.drops == MF_SHARE_LATE + 2 && agent.share.ngot == 0);
     size_t n = mf_share_take_late(&agent.share, late);
-    CHECK(n == MF_SHARE_LATE && mf_share_take_late(&agent.share, late + 1) == 0);
+    CHECK(n == MF_SHARE_LATE && mf_share_take_late(&agent.share, none) == 0);
     while (n > 0) {
         CHECK(atomic_load(&late[--n]->refs) == 1);
         mf_block_unref(late[n]);
