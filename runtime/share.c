@@ -250,7 +250,10 @@ static struct mf_block *map_block(const struct mf_link_frame *frame, bool truste
     if (!good || (!trusted && !mf_block_is_sound(frame->fd, (off_t)offset, (size_t)bytes)))
         return NULL;
     int fd = fcntl(frame->fd, F_DUPFD_CLOEXEC, 0);
-    return fd < 0 ? NULL : mf_block_map(fd, (off_t)offset, (size_t)bytes, access, NULL);
+    struct mf_block *block = fd < 0 ? NULL : mf_block_map(fd, (off_t)offset, (size_t)bytes, access, NULL);
+    if (block)
+        mf_block_economise(block);
+    return block;
 }
 
 /* The block whose bytes came along: where they are, if that is possible, else a copy. */

@@ -8,7 +8,7 @@
 #include "../../runtime/share.h"
 #include "../../runtime/sys_fd.h"
 
-#define LARGE ((size_t)1 << 20)
+#define LARGE ((size_t)5 << 20)
 
 /* One end of a link, and what came there. */
 struct side {
@@ -263,7 +263,7 @@ static void test_many(void)
     enum { N = 100 };
     struct mf_block *blocks[N];
     for (int i = 0; i < N; i++) {
-        blocks[i] = filled(MF_BLOCK_PAGES_MIN);
+        blocks[i] = filled(i % 2 ? MF_BLOCK_PAGES_MIN : MF_BLOCK_EXPORT_MIN);
         blocks[i]->data[0] = (unsigned char)i;
     }
     struct mf_holds *holds = mf_holds_new(blocks, N);
