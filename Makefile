@@ -65,6 +65,8 @@ LDLIBS = $(SSH_LIBS) $(SYSTEM_LIBS)
 # For the loops over numbers in runtime/array_*.c: vectors, and no errno or traps of single elements, which would forbid
 # them. No result depends on these.
 KERNEL_CFLAGS := $(if $(SANITIZE),,-O3) -fno-math-errno -fno-trapping-math
+# Large products are OpenBLAS's where it is installed now and, loaded by name, where the program runs.
+KERNEL_CFLAGS += $(if $(shell pkg-config --exists openblas 2>/dev/null && echo yes),-DMF_OPENBLAS)
 
 # ---- what is built -------------------------------------------------------------------------------------------
 # A node build, which needs only the C library, has launch_none.c in the place of launch_ssh.c.

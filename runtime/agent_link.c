@@ -346,6 +346,14 @@ void mf_agent_link_result(struct mf_agent_link *a, uint64_t id, unsigned outcome
 
 void mf_agent_link_tidy(struct mf_agent_link *a)
 {
+    struct mf_block *late[MF_SHARE_LATE];
+    size_t n = mf_share_take_late(&a->share, late);
+    if (n > 0) {
+        pthread_mutex_unlock(&a->owner->lock);
+        while (n > 0)
+            mf_block_unref(late[--n]);
+        pthread_mutex_lock(&a->owner->lock);
+    }
     if (!mf_share_tidy(&a->share, a->link))
         return;
     if (mf_link_flush(a->link) != MF_OK)
@@ -420,7 +428,7 @@ static uint64_t nothing_due(struct mf_owner *owner)
 void mf_agent_link_open(struct mf_agent_link *a, int in, int out, const struct mf_runner *runner)
 {
     struct mf_fault fault = {0};
-    *a = (struct mf_agent_link){.runner = runner};
+    *a = (struct mf_agent_link){.runner = runner, .share = {.lazy = true}};
     mf_list_init(&a->codes);
     mf_list_init(&a->queue);
     mf_hooks_agent();

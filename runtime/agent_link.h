@@ -86,7 +86,8 @@ void mf_agent_link_result(struct mf_agent_link *a, uint64_t id, unsigned outcome
 void mf_agent_link_output(struct mf_agent_link *a, uint64_t id, enum mf_stream stream, const void *bytes, size_t n);
 void mf_agent_link_progress(struct mf_agent_link *a, uint64_t id, double fraction, const char *text);
 
-/* Tells the master which blocks are gone. */
+/* There is time: lets go of blocks that the master has dropped (the lock is not held meanwhile), and tells it which ones of
+ * ours are gone. */
 void mf_agent_link_tidy(struct mf_agent_link *a);
 
 /* Splits the dependencies of a job, whose parts point into it; NULL when memory is out, to be freed. */

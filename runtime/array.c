@@ -47,15 +47,15 @@ size_t mf_array_elements(int ndim, const size_t *shape)
 /* Fills in everything but the store. */
 static void describe(struct mf_array *a, size_t offset, enum mf_dtype dtype, int ndim, const size_t *shape)
 {
-    ptrdiff_t stride = 1;
+    size_t stride = 1; /* may wrap around where another axis has no elements */
     a->offset = offset;
     a->dtype = dtype;
     a->ndim = ndim;
     a->count = mf_array_elements(ndim, shape);
     for (int i = ndim - 1; i >= 0; i--) {
         a->shape[i] = shape[i];
-        a->stride[i] = stride;
-        stride *= (ptrdiff_t)shape[i];
+        a->stride[i] = (ptrdiff_t)stride;
+        stride *= shape[i];
     }
 }
 
@@ -193,13 +193,16 @@ bool mf_array_line(const struct mf_array *a, ptrdiff_t *stride)
 {
     ptrdiff_t step = 1, want = 0;
     bool found = false;
+    *stride = 1;
+    if (a->count == 0)
+        return true;
     for (int i = a->ndim - 1; i >= 0; i--) {
         if (a->shape[i] == 1)
             continue;
         if (!found)
             step = want = a->stride[i];
         else if (a->stride[i] != want)
-            return a->count == 0;
+            return false;
         found = true;
         want *= (ptrdiff_t)a->shape[i];
     }
@@ -229,7 +232,7 @@ void mf_array_slice(struct mf_array *a, int axis, size_t first, size_t count, pt
 {
     if (count > 0)
         move(a, (ptrdiff_t)first * a->stride[axis]);
-    a->stride[axis] *= step;
+    a->stride[axis] = (ptrdiff_t)((size_t)a->stride[axis] * (size_t)step);
     a->shape[axis] = count;
     a->count = mf_array_elements(a->ndim, a->shape);
 }

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #ifdef MF_OPENBLAS
-#define NAME MF_OPENBLAS
+static const char *const names[] = {"libopenblas.so.0", "libopenblas.so", "libopenblas.dylib", NULL};
 #else
-#define NAME NULL
+static const char *const names[] = {NULL};
 #endif
 #ifndef RTLD_NODELETE
 #define RTLD_NODELETE 0
@@ -24,11 +24,12 @@ static void find(void *library, const char *name, void *function)
 
 void mf_blas_open(struct mf_blas *b)
 {
-    const char *name = NAME;
+    void *library = NULL;
     if (b->tried)
         return;
     b->tried = true;
-    void *library = name ? dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) : NULL;
+    for (int i = 0; !library && names[i]; i++)
+        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!library)
         return;
     void (*set_threads)(int) = NULL;

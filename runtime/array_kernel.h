@@ -23,7 +23,7 @@ extern mf_kernel *const mf_kernels_cast[MF_DTYPES][MF_DTYPES];
 /* A function that is compiled a second time for processors with AVX2, of which the program picks one when it starts. What
  * is computed is the same: without contraction of products and sums, and with partial sums as the source says. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) &&                       \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(MF_NO_CLONES)
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define MF_KERNEL __attribute__((target_clones("avx2", "default")))
 #else
 #define MF_KERNEL

@@ -223,7 +223,7 @@ int mf_block_export(struct mf_block *b, off_t *offset)
     if (b->kind == MF_BLOCK_HEAP || b->kind == MF_BLOCK_BLOB)
         return -1;
     pthread_mutex_lock(&b->lock);
-    if (b->kind != MF_BLOCK_SHARED && b->fd < 0) {
+    if (b->kind != MF_BLOCK_SHARED && b->fd < 0 && b->bytes >= MF_BLOCK_EXPORT_MIN) {
         int fd = copy_pages(b);
         int protection = b->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
         if (fd >= 0 && mmap(b->base, b->mapped, protection, MAP_PRIVATE | MAP_FIXED, fd, 0) == MAP_FAILED) {
@@ -237,6 +237,14 @@ int mf_block_export(struct mf_block *b, off_t *offset)
     pthread_mutex_unlock(&b->lock);
     *offset = b->offset;
     return fd;
+}
+
+void mf_block_economise(struct mf_block *b)
+{
+    if (b->kind != MF_BLOCK_MAPPED || b->fd < 0 || b->bytes >= MF_BLOCK_KEEP_MIN)
+        return;
+    close(b->fd);
+    b->fd = -1;
 }
 
 static enum mf_err cannot_map(struct mf_fault *fault, size_t bytes)

@@ -19,7 +19,9 @@
 #include "buf.h"
 #include "err.h"
 
-#define MF_BLOCK_PAGES_MIN ((size_t)128 << 10) /* bytes from which a block is pages of its own */
+#define MF_BLOCK_PAGES_MIN  ((size_t)128 << 10) /* bytes from which a block is pages of its own */
+#define MF_BLOCK_EXPORT_MIN ((size_t)4 << 20)   /* from which it is worth a descriptor, of which a process has few */
+#define MF_BLOCK_KEEP_MIN   ((size_t)32 << 20)  /* and from which one that came along is kept */
 
 enum mf_block_kind {
     MF_BLOCK_HEAP,   /* from malloc */
@@ -69,6 +71,9 @@ bool mf_block_own(struct mf_block *block);
  * such memory, which then takes their place: there is no second copy afterwards. -1: there is none (a small block, no
  * such memory on this system, no room): send the bytes. */
 int mf_block_export(struct mf_block *block, off_t *offset);
+
+/* Gives a mapped block's descriptor up, unless it is worth keeping; the block can be exported all the same. Only holder. */
+void mf_block_economise(struct mf_block *block);
 
 enum mf_block_access {
     MF_BLOCK_READ,    /* reading only */

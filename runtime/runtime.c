@@ -530,6 +530,14 @@ void mf_runtime_turn(struct mf_owner *owner)
     leave(owner);
 }
 
+void mf_runtime_tidy(struct mf_owner *owner)
+{
+    if (!atomic_load(&owner->untidy))
+        return;
+    enter(owner);
+    leave(owner);
+}
+
 bool mf_runtime_cancel(struct mf_owner *owner, struct mf_future *f)
 {
     enter(owner);

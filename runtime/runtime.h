@@ -102,6 +102,9 @@ bool mf_runtime_poll(struct mf_owner *owner, struct mf_future *f);
  * run here. */
 void mf_runtime_turn(struct mf_owner *owner);
 
+/* Does what finalizers have put off, if there is anything: every call does so first, this one does nothing else. */
+void mf_runtime_tidy(struct mf_owner *owner);
+
 bool mf_runtime_cancel(struct mf_owner *owner, struct mf_future *f); /* false when it was final */
 
 /* Appends what the task of f has printed so far, as records (future.h); false when memory is out. */

@@ -13,6 +13,8 @@
 #define HEAD     32                  /* bytes of a BLOCK's body before the numbers that it refers to */
 #define ALIGN    64                  /* of the bytes behind them, in the body */
 #define FD_REFS  1024                /* blocks that a block may refer to and still go by a descriptor */
+#define LATE_MIN ((size_t)1 << 20)   /* bytes of a block that is let go of later */
+#define LATE_MAX ((size_t)512 << 20) /* bytes that may wait for that */
 #define REFS_MAX ((uint64_t)1 << 24) /* blocks that a message may refer to */
 
 enum flag {
@@ -69,6 +71,8 @@ void mf_share_release(struct mf_share *s)
         mf_block_unmark(s->sent[i].mark);
     for (size_t i = 0; i < s->ngot; i++)
         mf_block_unref(s->got[i].block);
+    for (size_t i = 0; i < s->nlate; i++)
+        mf_block_unref(s->late[i]);
     mf_share_lists_release(&s->next);
     free(s->sent);
     free(s->got);
@@ -246,7 +250,10 @@ static struct mf_block *map_block(const struct mf_link_frame *frame, bool truste
     if (!good || (!trusted && !mf_block_is_sound(frame->fd, (off_t)offset, (size_t)bytes)))
         return NULL;
     int fd = fcntl(frame->fd, F_DUPFD_CLOEXEC, 0);
-    return fd < 0 ? NULL : mf_block_map(fd, (off_t)offset, (size_t)bytes, access, NULL);
+    struct mf_block *block = fd < 0 ? NULL : mf_block_map(fd, (off_t)offset, (size_t)bytes, access, NULL);
+    if (block)
+        mf_block_economise(block);
+    return block;
 }
 
 /* The block whose bytes came along: where they are, if that is possible, else a copy. */
@@ -287,12 +294,30 @@ static enum mf_err on_block(struct mf_share *s, const struct mf_link_frame *fram
     return MF_OK;
 }
 
+static void let_go(struct mf_share *s, struct mf_block *block)
+{
+    if (!s->lazy || block->bytes < LATE_MIN || s->nlate == MF_SHARE_LATE || s->late_bytes + block->bytes > LATE_MAX) {
+        mf_block_unref(block);
+        return;
+    }
+    s->late[s->nlate++] = block;
+    s->late_bytes += block->bytes;
+}
+
+size_t mf_share_take_late(struct mf_share *s, struct mf_block *blocks[MF_SHARE_LATE])
+{
+    size_t n = s->nlate;
+    memcpy(blocks, s->late, n * sizeof blocks[0]);
+    s->nlate = s->late_bytes = 0;
+    return n;
+}
+
 static enum mf_err on_drop(struct mf_share *s, uint64_t number)
 {
     struct mf_share_got *g = find_got(s, number);
     if (!g)
         return MF_EINVAL;
-    mf_block_unref(g->block);
+    let_go(s, g->block);
     *g = s->got[--s->ngot];
     return MF_OK;
 }

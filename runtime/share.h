@@ -22,6 +22,8 @@ struct mf_share_lists {
     struct mf_holds **lists; /* n of them, each NULL or its holder's */
 };
 
+#define MF_SHARE_LATE 8 /* blocks that were dropped and are let go of when there is time */
+
 /* All zero bytes is a valid beginning. */
 struct mf_share {
     struct mf_share_sent *sent;
@@ -31,6 +33,9 @@ struct mf_share {
     size_t ngot, got_cap;
     uint64_t next_id; /* of the message that next is about */
     struct mf_share_lists next;
+    bool lazy; /* its owner takes the late ones; otherwise there are none */
+    struct mf_block *late[MF_SHARE_LATE];
+    size_t nlate, late_bytes;
 };
 
 void mf_share_release(struct mf_share *s);
@@ -47,6 +52,10 @@ bool mf_share_tidy(struct mf_share *s, struct mf_link *link);
 /* A frame of one of the three kinds has come. trusted: the other end may pass any file's descriptor; otherwise only memory
  * that cannot change. MF_EINVAL: it makes no sense. */
 enum mf_err mf_share_received(struct mf_share *s, const struct mf_link_frame *frame, bool trusted);
+
+/* To let go of a large block takes the system a while, so it is not done while its task may wait behind: takes out what was
+ * dropped, for the caller to unref without a lock when there is nothing else to do. Returns how many. */
+size_t mf_share_take_late(struct mf_share *s, struct mf_block *blocks[MF_SHARE_LATE]);
 
 /* What the message with that id, which has come right now, holds; nothing if nothing was said. The caller's from now on. */
 struct mf_share_lists mf_share_take(struct mf_share *s, uint64_t id);

@@ -140,6 +140,26 @@ describe("mf.share", function()
             end, "the owner to let go")
         end)
 
+        it("leaves no descriptors behind with results", function()
+            local function descriptors()
+                local pipe <close> = assert(io.popen("ls /proc/$PPID/fd | wc -l"))
+                return tonumber(pipe:read("a"))
+            end
+            local start = descriptors()
+            local results = mf.map(mf.range(200), function(i)
+                return mf.array.full(40000, i)
+            end, { chunk = 1 })
+            assert(descriptors() - start < 20)
+            for i = 1, 200 do
+                assert.equal(i, results[i][40000])
+            end
+            results = mf.map(mf.range(10), function(i)
+                return mf.array.full(1000000, i)
+            end, { chunk = 1 })
+            assert(descriptors() - start < 20)
+            assert.equal(55, results[10][1] + results[9][1000000] + results[6][1] * 6)
+        end)
+
         it("survives the worker that had it", function()
             local s = mf.share(array.range(LARGE))
             local f = mf.future(function()

@@ -24,6 +24,9 @@ static void collect(void *arg)
         lua_gc(L, LUA_GCCOLLECT);
     size_t own = (size_t)lua_gc(L, LUA_GCCOUNT) << 10;
     mf_heap_collected(heap, EFFORT * own);
+    struct mf_session *s = mf_session_peek(L);
+    if (s && s->owner)
+        mf_runtime_tidy(s->owner); /* so that others free what was shared while there is time */
 }
 
 static int heap_gc(lua_State *L)

@@ -137,7 +137,7 @@ function MapFuture:open_tasks(list)
 end
 
 ---Like `mf.map`, but does not wait: returns a future of the results. An iterator is read to its end first.
----@param xs any[]|moonfleet.Range|fun(): any
+---@param xs any[]|moonfleet.Range|moonfleet.Array|fun(): any
 ---@param fn fun(x: any): any
 ---@param given moonfleet.MapOptions? without `progress`
 ---@return moonfleet.MapFuture

@@ -105,7 +105,7 @@ function Cluster:call(fn, ...)
 end
 
 ---`mf.map` on the cluster's workers.
----@param xs any[]|moonfleet.Range|fun(): any
+---@param xs any[]|moonfleet.Range|moonfleet.Array|fun(): any
 ---@param fn fun(x: any): any
 ---@param given moonfleet.MapOptions?
 ---@return any results

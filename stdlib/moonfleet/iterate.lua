@@ -162,7 +162,7 @@ end
 ---have no end: it is read ahead only so far. i is the element's position. Leaving the loop, by whatever way, cancels
 ---what is under way. An error in fn is raised when its element's turn comes; with `on_error = "collect"` it is the
 ---third loop variable instead.
----@param xs any[]|moonfleet.Range|fun(): any
+---@param xs any[]|moonfleet.Range|moonfleet.Array|fun(): any
 ---@param fn fun(x: any): any
 ---@param given moonfleet.StreamOptions?
 ---@return fun(): integer?, any, any next

@@ -85,8 +85,8 @@ end
 ---
 ---The first error stops the map: what still runs is cancelled and the error is raised, a string with the element's
 ---position appended. With `on_error = "collect"` all elements run, and a second table holds the errors by position.
----@param xs any[]|moonfleet.Range|fun(): any a list (its field n counts, if there is one), a range, or an iterator that
----ends with nil
+---@param xs any[]|moonfleet.Range|moonfleet.Array|fun(): any a list (its field n counts, if there is one), a range,
+---an array (its elements, or views of its rows), or an iterator that ends with nil
 ---@param fn fun(x: any): any runs in a copy of itself: what it changes outside stays unchanged here
 ---@param given moonfleet.MapOptions?
 ---@return any results a table with n; with `combine` the folded value
@@ -154,7 +154,7 @@ function M.map_pairs(t, fn, given)
 end
 
 ---Keeps the elements for which fn returns a true value, in order.
----@param xs any[]|moonfleet.Range|fun(): any
+---@param xs any[]|moonfleet.Range|moonfleet.Array|fun(): any
 ---@param fn fun(x: any): any
 ---@param given moonfleet.MapOptions? without `combine`
 ---@return any[] kept with n
@@ -182,7 +182,7 @@ function M.filter(xs, fn, given)
 end
 
 ---Calls fn for every element and drops the results.
----@param xs any[]|moonfleet.Range|fun(): any
+---@param xs any[]|moonfleet.Range|moonfleet.Array|fun(): any
 ---@param fn fun(x: any)
 ---@param given moonfleet.MapOptions? without `combine`
 ---@return integer count of the elements

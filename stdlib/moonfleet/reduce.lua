@@ -32,7 +32,7 @@ end
 
 ---Folds the elements with fn, which must be associative: `fn(fn(fn(init, x1), x2), x3)` up to the grouping, which
 ---depends only on how many elements there are. fn runs on the workers and, for the workers' values, here.
----@param xs any[]|moonfleet.Range|fun(): any
+---@param xs any[]|moonfleet.Range|moonfleet.Array|fun(): any
 ---@param fn fun(acc: any, x: any): any
 ---@param init any? used once, in front of the first element; nil: the first element starts
 ---@param given moonfleet.MapOptions? without `chunk`, `schedule`, `combine`, `on_error`
@@ -47,7 +47,7 @@ end
 
 ---Maps the elements and folds the results: `reduce(reduce(map(x1), map(x2)), map(x3))` up to the grouping, which
 ---depends only on how many elements there are.
----@param xs any[]|moonfleet.Range|fun(): any
+---@param xs any[]|moonfleet.Range|moonfleet.Array|fun(): any
 ---@param map fun(x: any): any
 ---@param reduce fun(acc: any, y: any): any associative; runs on the workers and, for the workers' values, here
 ---@param init any? used once, in front of the first value; nil: the first value starts

@@ -281,10 +281,11 @@ local rows = {
     },
 }
 
-for _, row in ipairs(dofile(here .. "numbers.lua")({
-    seconds = seconds, floor = floor, output_of = output_of, quoted = quoted,
-})) do
-    rows[#rows + 1] = row
+local peers = dofile(here .. "peers.lua")({ output_of = output_of, quoted = quoted })
+for _, file in ipairs({ "numbers.lua", "arrays.lua" }) do
+    for _, row in ipairs(dofile(here .. file)({ seconds = seconds, floor = floor, peers = peers })) do
+        rows[#rows + 1] = row
+    end
 end
 
 -- Running and showing them ----------------------------------------------------------------------------------------

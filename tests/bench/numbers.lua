@@ -1,76 +1,10 @@
--- Rows of the benchmark for numbers: random numbers and statistics, beside numpy and R (Debian's python3-numpy and
--- r-base-core) in the same run. A peer that is not installed leaves its rows without a budget, and nothing is filled
--- in.
+-- Rows of the benchmark for numbers: random numbers and statistics, beside numpy and R in the same run. A peer that is
+-- not installed leaves its rows without a budget, and nothing is filled in.
 --
--- Called with what bench.lua has: seconds(fn), floor(name), output_of(command), quoted(text). Returns a list of rows.
+-- Called with what bench.lua has: seconds(fn), floor(name), peers. Returns a list of rows.
 local mf = require("moonfleet")
 
 local N, TASKS, LARGE = 10000000, 16, 100000000
-
--- Peers -----------------------------------------------------------------------------------------------------------
---
--- Each is a program that does the work twice and prints the seconds of the second time: the first one is for caches,
--- and for the memory that its allocator keeps.
-
-local PYTHON = [[
-import sys, time
-import numpy as np
-from multiprocessing import Pool
-def task(i):
-    x = np.random.default_rng(i).standard_normal(%d)
-    return x.mean(), x.std(ddof=1)
-def main():
-    g = np.random.default_rng(1)
-    %s
-    for _ in range(2):
-        since = time.perf_counter()
-        result = work()
-        taken = time.perf_counter() - since
-    print(taken)
-if __name__ == "__main__":
-    main()
-]]
-
-local R = [=[
-RNGkind("L'Ecuyer-CMRG", "Inversion")
-work <- function() %s
-for (i in 1:2) taken <- system.time(x <- work(), gcFirst = TRUE)[["elapsed"]]
-cat(taken)
-]=]
-
-local function new_peers(tools)
-    local peers = {}
-
-    local function runs(command)
-        return os.execute(command .. " >/dev/null 2>&1") == true
-    end
-
-    -- Debian's own, which has Debian's numpy, before another one on the path.
-    local python
-    for _, path in ipairs({ "/usr/bin/python3", "python3" }) do
-        python = python or runs(path .. " -c 'import numpy'") and path
-    end
-    local has_r = runs("Rscript -e 0")
-
-    local function seconds_of(command)
-        return assert(tonumber(tools.output_of(command)), "no figure from: " .. command)
-    end
-
-    ---What a line of Python that defines work() takes, or nil.
-    function peers.numpy(definition)
-        return python and function()
-            return seconds_of(python .. " -c " .. tools.quoted(PYTHON:format(N, definition)))
-        end
-    end
-
-    ---What an expression of R takes, or nil.
-    function peers.r(expression)
-        return has_r and function()
-            return seconds_of("Rscript -e " .. tools.quoted(R:format(expression)))
-        end
-    end
-    return peers
-end
 
 -- Ours ------------------------------------------------------------------------------------------------------------
 
@@ -111,20 +45,9 @@ local function rate(tools, fn)
     end
 end
 
--- A budget holds only beside a peer.
-local function against(name, peer, row)
-    row.against = name
-    row.floor = peer or nil
-    if not peer then
-        row.name = row.name .. " (no " .. name .. ")"
-        row.ratio = nil
-    end
-    return row
-end
-
 return function(tools)
-    local peers = new_peers(tools)
-    local numpy, r = peers.numpy, peers.r
+    local peers = tools.peers
+    local numpy, r, against = peers.numpy, peers.r, peers.against
     local pool = ("pool = Pool(2); work = lambda: pool.map(task, range(%d), 1)"):format(TASKS)
 
     local function draws(name, kind, peer_name, peer, ratio, method, ...)

@@ -2,7 +2,7 @@ local mf = require("moonfleet")
 local H = require("tests.conformance.helper")
 
 local array = mf.array
-local LARGE = 40000 -- elements that are not copied into a message
+local LARGE = 40000 -- elements that are not copied into a message: their bytes are a block of their own
 
 return function(t, backend)
     local it, assert = t.it, t.assert
@@ -87,6 +87,17 @@ return function(t, backend)
         end, LARGE)
         a[1] = 5
         assert.same({ 5.0, 4.0, 2.0 * LARGE }, { a[1], a[2], a[LARGE] })
+    end)
+
+    it("passes very large ones there and back", function()
+        local a = array.range(1000000)
+        local b, c = call(function(x)
+            return x * 2, x
+        end, a)
+        b[1], c[2] = -1, -2
+        assert.same({ -1.0, 4.0, 1.0, -2.0 }, { b[1], b[2], c[1], c[2] })
+        assert.equal(2e6, b[1000000])
+        assert.equal(2, a[2])
     end)
 
     it("passes arrays from future to future", function()

@@ -9,7 +9,7 @@
 #include "../../runtime/block.h"
 #include "../../runtime/sys_fd.h"
 
-#define LARGE ((size_t)3 << 20)
+#define LARGE ((size_t)5 << 20)
 
 static void test_own(void)
 {
@@ -68,6 +68,9 @@ static void test_export(void)
     int fd = mf_block_export(b, &offset);
     CHECK(fd == mf_block_export(b, &offset)); /* once */
     CHECK(mf_block_export(small, &offset) == -1);
+    struct mf_block *middle = mf_block_new(MF_BLOCK_EXPORT_MIN - 1, true);
+    CHECK(mf_block_export(middle, &offset) == -1);
+    mf_block_unref(middle);
     CHECK(mf_block_own(other));
     other->data[0] = 1;
     CHECK(data[0] == 0);
@@ -87,7 +90,8 @@ static void test_export_of_mapped(void)
 {
     struct mf_block *b = mf_block_new(LARGE, true);
     struct mf_block *other = map_again(b, MF_BLOCK_PRIVATE);
-    CHECK(mf_block_own(other));
+    mf_block_economise(other);
+    CHECK(other->fd == -1 && mf_block_own(other));
     other->data[5] = 9;
     struct mf_block *third = map_again(other, MF_BLOCK_PRIVATE);
     CHECK(third->data[5] == 9 && b->data[5] == 0);

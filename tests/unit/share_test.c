@@ -8,7 +8,7 @@
 #include "../../runtime/share.h"
 #include "../../runtime/sys_fd.h"
 
-#define LARGE ((size_t)1 << 20)
+#define LARGE ((size_t)5 << 20)
 
 /* One end of a link, and what came there. */
 struct side {
@@ -134,6 +134,32 @@ static void test_crossing(bool pipes)
     close_sides();
 }
 
+/* Large blocks are let go of when there is time, as long as they are not too many. */
+static void test_late(void)
+{
+    struct mf_block *late[MF_SHARE_LATE], *none[MF_SHARE_LATE], *blocks[MF_SHARE_LATE + 2];
+    open_sides(false);
+    agent.share.lazy = true;
+    for (int i = 0; i < MF_SHARE_LATE + 2; i++)
+        blocks[i] = filled(i == 0 ? 100 : LARGE);
+    struct mf_holds *holds = mf_holds_new(blocks, MF_SHARE_LATE + 2);
+    send_message(&master, &agent, 1, holds, NULL);
+    mf_share_lists_release(&agent.lists);
+    mf_holds_free(holds);
+    for (int i = 0; i < MF_SHARE_LATE + 2; i++)
+        mf_block_unref(blocks[i]);
+    CHECK(mf_share_tidy(&master.share, master.link));
+    deliver(&master, &agent);
+    CHECK(agent.drops == MF_SHARE_LATE + 2 && agent.share.ngot == 0);
+    size_t n = mf_share_take_late(&agent.share, late);
+    CHECK(n == MF_SHARE_LATE && mf_share_take_late(&agent.share, none) == 0);
+    while (n > 0) {
+        CHECK(atomic_load(&late[--n]->refs) == 1);
+        mf_block_unref(late[n]);
+    }
+    close_sides();
+}
+
 /* What a block refers to comes with it; what came goes back. */
 static void test_nested(void)
 {
@@ -237,7 +263,7 @@ static void test_many(void)
     enum { N = 100 };
     struct mf_block *blocks[N];
     for (int i = 0; i < N; i++) {
-        blocks[i] = filled(MF_BLOCK_PAGES_MIN);
+        blocks[i] = filled(i % 2 ? MF_BLOCK_PAGES_MIN : MF_BLOCK_EXPORT_MIN);
         blocks[i]->data[0] = (unsigned char)i;
     }
     struct mf_holds *holds = mf_holds_new(blocks, N);
@@ -263,6 +289,7 @@ int main(void)
         close(fd);
         test_crossing(false);
         test_nested();
+        test_late();
         test_shared(false);
         test_shared(true);
         test_descriptors();
