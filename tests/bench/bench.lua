@@ -282,8 +282,16 @@ local rows = {
 }
 
 local peers = dofile(here .. "peers.lua")({ output_of = output_of, quoted = quoted })
-for _, file in ipairs({ "numbers.lua", "arrays.lua" }) do
-    for _, row in ipairs(dofile(here .. file)({ seconds = seconds, floor = floor, peers = peers })) do
+local tools = {
+    seconds = seconds,
+    floor = floor,
+    memory = memory,
+    round_trip = round_trip,
+    map_elements = map_elements,
+    peers = peers,
+}
+for _, file in ipairs({ "forks.lua", "numbers.lua", "arrays.lua" }) do
+    for _, row in ipairs(dofile(here .. file)(tools)) do
         rows[#rows + 1] = row
     end
 end

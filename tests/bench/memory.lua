@@ -4,20 +4,26 @@
 --   moonfleet tests/bench/memory.lua queued      a trivial future in the queue, held in a list
 --   moonfleet tests/bench/memory.lua worker      a started, idle worker of the plan threads
 --   moonfleet tests/bench/memory.lua process     the same of the plan processes: that process's own private memory
+--   moonfleet tests/bench/memory.lua inherited   what a fork has copied that has read its part of a table of 400 MB
 local mf = require("moonfleet")
 
 local FUTURES, WORKERS = 100000, 16
+local LARGE = 25000000 -- elements of 16 bytes
 
 -- Private memory in bytes, of which "private" excludes what is shared with other processes, such as the program's text.
 local function private_bytes(process)
-    collectgarbage()
-    collectgarbage()
     local sum = 0
     for line in io.lines(("/proc/%s/smaps_rollup"):format(process or "self")) do
         sum = sum + (tonumber(line:match("^Private_%a+:%s+(%d+) kB")) or 0)
     end
     assert(sum > 0, "/proc/self/smaps_rollup names no private memory")
     return sum * 1024
+end
+
+local function settled_bytes()
+    collectgarbage()
+    collectgarbage()
+    return private_bytes()
 end
 
 local what = {}
@@ -39,11 +45,11 @@ function what.queued()
     for i = 1, FUTURES do
         held[i] = false -- the list itself is not what we measure
     end
-    local before = private_bytes()
+    local before = settled_bytes()
     for i = 1, FUTURES do
         held[i] = mf.future(trivial, i)
     end
-    local grown = private_bytes() - before
+    local grown = settled_bytes() - before
     assert(held[1]:state() == "queued" and held[FUTURES]:state() == "queued", "the futures are not all in the queue")
     for i = 1, FUTURES do
         held[i]:cancel()
@@ -53,12 +59,12 @@ function what.queued()
 end
 
 function what.worker()
-    local before = private_bytes()
+    local before = settled_bytes()
     local cluster = mf.cluster(WORKERS)
     cluster:call(function()
         return true
     end)
-    local grown = private_bytes() - before
+    local grown = settled_bytes() - before
     cluster:close()
     return grown / WORKERS
 end
@@ -71,4 +77,15 @@ function what.process()
     return private_bytes(worker)
 end
 
-print(assert(what[arg[1]], "usage: moonfleet tests/bench/memory.lua queued|worker|process")())
+function what.inherited()
+    local xs = {}
+    for i = 1, LARGE do
+        xs[i] = i
+    end
+    mf.plan("forks", { workers = 2 })
+    return mf.mapreduce(xs, function(x)
+        return x % (LARGE // 16) == 0 and private_bytes() or 0
+    end, math.max)
+end
+
+print(assert(what[arg[1]], "usage: moonfleet tests/bench/memory.lua queued|worker|process|inherited")())
