@@ -182,11 +182,20 @@ static void end_of_first(struct agent *a)
     a->wanted = &a->cancelled;
 }
 
+/* A large body is here: for a while, memory for the next is kept. A fork that is alone will get no other. */
+static void keep_warm(const struct agent *a, size_t bytes)
+{
+    if (bytes > MF_MSG_INLINE && !a->alone)
+        mf_owner_warm(a->master->owner);
+}
+
 /* Lock held on entry and exit. */
 static void run_job(struct agent *a, struct mf_agent_job *j)
 {
     struct mf_agent_link *master = a->master;
     struct mf_buf result = {0};
+    mf_buf_use(&result, master->owner->pages, master->owner->areas);
+    keep_warm(a, j->bytes->len);
     a->started = mf_sys_now();
     if (a->wanted == &a->cancelled)
         atomic_store(a->wanted, false);
@@ -198,8 +207,8 @@ static void run_job(struct agent *a, struct mf_agent_job *j)
     a->running = NULL;
     if (mf_loop_turning(master->loop))
         mf_loop_wake(master->loop); /* the alarm's thread gives the loop back */
-    mf_agent_link_result(master, j->id, outcome, mf_sys_now() - a->started,
-                         (struct mf_msg_part){result.data, result.len}, result.holds);
+    keep_warm(a, result.len);
+    mf_agent_link_answer(master, j->id, outcome, mf_sys_now() - a->started, &result);
     while (mf_link_pending(master->link)) /* see the design note: before the next task starts */
         mf_loop_turn(master->loop, MF_SYS_NEVER, 0);
     if (!j->task.setup)
@@ -214,7 +223,8 @@ static bool open_instance(struct agent *a)
 {
     struct mf_agent_link *master = a->master;
     struct mf_fault fault = {0};
-    struct mf_worker_info info = {.name = a->name, .init = master->payload, .process = true, .fetches = true};
+    struct mf_worker_info info = {
+        .name = a->name, .init = master->payload, .process = true, .fetches = true, .pages = master->owner->pages};
     if (a->instance)
         return true;
     pthread_mutex_unlock(&master->owner->lock);

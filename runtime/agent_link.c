@@ -212,7 +212,7 @@ static enum mf_err on_init(struct mf_agent_link *a, const struct mf_link_frame *
     return a->payload ? MF_OK : MF_ENOMEM;
 }
 
-static enum mf_err received(void *arg, const struct mf_link_frame *frame)
+static enum mf_err received(void *arg, struct mf_link_frame *frame)
 {
     struct mf_agent_link *a = arg;
     if (!a->greeted && frame->head.kind != MF_MSG_INIT && frame->head.kind != MF_MSG_BYE)
@@ -344,6 +344,32 @@ void mf_agent_link_result(struct mf_agent_link *a, uint64_t id, unsigned outcome
     mf_agent_link_send(a, MF_MSG_RESULT, id, parts, 2);
 }
 
+/* What lies in an area already goes as it is. */
+void mf_agent_link_answer(struct mf_agent_link *a, uint64_t id, unsigned outcome, uint64_t nanoseconds,
+                          struct mf_buf *result)
+{
+    unsigned char head[MF_MSG_RESULT_HEAD];
+    const struct mf_msg_part part = {head, sizeof head};
+    const struct mf_msg_result r = {.outcome = (uint8_t)outcome, .nanoseconds = nanoseconds};
+    struct mf_blob *blob = result->storage == MF_BUF_AREA ? mf_buf_freeze(result) : NULL;
+    if (!blob) {
+        mf_agent_link_result(a, id, outcome, nanoseconds, (struct mf_msg_part){result->data, result->len},
+                             result->holds);
+        return;
+    }
+    const struct mf_holds *holds = blob->holds;
+    mf_msg_pack_result_head(head, &r);
+    enum mf_err e = holds ? mf_share_queue(&a->share, a->link, id, &holds, 1) : MF_OK;
+    if (e == MF_OK)
+        e = mf_link_queue_blob(a->link, MF_MSG_RESULT, id, &part, blob);
+    if (e == MF_OK)
+        e = mf_link_flush(a->link);
+    if (e != MF_OK)
+        mf_agent_link_abort(e == MF_ECLOSED ? cannot_write : mf_err_text(e));
+    mf_blob_unref(blob);
+    update_watch(a);
+}
+
 void mf_agent_link_tidy(struct mf_agent_link *a)
 {
     struct mf_block *late[MF_SHARE_LATE];
@@ -410,6 +436,8 @@ static bool open_link(struct mf_agent_link *a, int in, int out, struct mf_fault 
     a->link = stream ? mf_link_new(stream, received, a, fault) : NULL;
     if (!a->link)
         return false;
+    if (a->owner->areas)
+        mf_link_share(a->link, a->owner->areas);
     a->watch = (struct mf_loop_watch){.fd = mf_link_fd(a->link), .events = MF_LOOP_READ, .ready = ready};
     if (mf_loop_add(a->loop, &a->watch) != MF_OK)
         return false;
@@ -435,6 +463,10 @@ void mf_agent_link_open(struct mf_agent_link *a, int in, int out, const struct m
     end_with_master();
     a->owner = mf_owner_new(runner, a, nothing_due, &fault);
     if (a->owner) {
+        struct mf_pages *pages = mf_pages_new();
+        mf_owner_use(a->owner, pages);
+        mf_pages_unref(pages);
+        mf_owner_share(a->owner);
         pthread_mutex_lock(&a->owner->lock);
         a->loop = mf_owner_loop(a->owner, &fault);
     }

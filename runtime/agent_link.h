@@ -83,6 +83,9 @@ void mf_agent_link_send(struct mf_agent_link *a, enum mf_msg_kind kind, uint64_t
 /* holds: what the bytes refer to, or NULL. */
 void mf_agent_link_result(struct mf_agent_link *a, uint64_t id, unsigned outcome, uint64_t nanoseconds,
                           struct mf_msg_part bytes, const struct mf_holds *holds);
+/* The same for what a buffer has and holds, which is empty afterwards if that went without a copy. */
+void mf_agent_link_answer(struct mf_agent_link *a, uint64_t id, unsigned outcome, uint64_t nanoseconds,
+                          struct mf_buf *result);
 void mf_agent_link_output(struct mf_agent_link *a, uint64_t id, enum mf_stream stream, const void *bytes, size_t n);
 void mf_agent_link_progress(struct mf_agent_link *a, uint64_t id, double fraction, const char *text);
 

@@ -212,7 +212,7 @@ static int copy_pages(const struct mf_block *b)
     int fd = is_allowed(b->mapped) ? mf_sys_memfd("moonfleet") : -1;
     if (fd < 0)
         return -1;
-    if (write_all(fd, b->base, b->mapped) && mf_sys_memfd_seal(fd))
+    if (write_all(fd, b->base, b->mapped) && mf_sys_memfd_seal(fd, MF_SYS_SEAL_SIZE))
         return fd;
     close(fd);
     return -1;
@@ -292,7 +292,7 @@ struct mf_block *mf_block_map(int fd, off_t offset, size_t bytes, enum mf_block_
 bool mf_block_is_sound(int fd, off_t offset, size_t bytes)
 {
     struct stat st;
-    return fstat(fd, &st) == 0 && mf_sys_memfd_sealed(fd) && offset >= 0 && st.st_size >= offset &&
+    return fstat(fd, &st) == 0 && mf_sys_memfd_sealed(fd, MF_SYS_SEAL_SIZE) && offset >= 0 && st.st_size >= offset &&
            (uint64_t)(st.st_size - offset) >= bytes && (uint64_t)st.st_blocks >= (uint64_t)st.st_size / 512;
 }
 
@@ -307,7 +307,7 @@ struct mf_block *mf_block_new_shared(size_t bytes, struct mf_fault *fault)
     if (fd >= 0)
         while ((e = posix_fallocate(fd, 0, (off_t)size)) == EINTR) {
         }
-    if (fd >= 0 && e == 0 && !mf_sys_memfd_seal(fd))
+    if (fd >= 0 && e == 0 && !mf_sys_memfd_seal(fd, MF_SYS_SEAL_SIZE))
         e = errno;
     if (e != 0) {
         mf_fault_set(fault, e == ENOSPC ? MF_ENOMEM : MF_ESYS, "cannot share %zu bytes: %s", bytes, strerror(e));

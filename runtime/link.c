@@ -8,7 +8,7 @@
  * Outgoing frames are written at once if nothing waits; what the stream does not take is copied to out. Where a
  * descriptor goes along, a note says at which byte of out; a write begins there and ends before the next note. */
 #define _GNU_SOURCE
-#include "link.h"
+#include "link_inner.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,50 +16,16 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "area.h"
 #include "hooks.h"
 #include "loop.h"
 
 #define IN_SIZE  ((size_t)64 * 1024)
 #define READS    16                   /* in a row, so that one peer cannot keep the others waiting */
-#define PIECES   8                    /* parts that are written without a copy */
-#define NOTES    16                   /* descriptors that wait to be written */
 #define OUT_KEPT ((size_t)256 * 1024) /* of an empty out buffer */
 #define SHOWN    48                   /* bytes of what is not our protocol */
 
-struct note {
-    size_t at; /* in out */
-    int fd;
-};
-
-struct mf_link {
-    struct mf_stream_end *stream;
-    enum mf_err (*received)(void *arg, const struct mf_link_frame *frame);
-    void *arg;
-
-    unsigned char *in;
-    size_t in_len;
-    int fds[2]; /* came along, in this order; their frames have not been handed over yet */
-    int nfds;
-    struct mf_msg_head large_head;
-    struct mf_buf large; /* the body of large_head */
-    bool in_large;
-    bool greeted;          /* a frame has been received */
-    size_t limit;          /* of the first frame's body */
-    struct mf_fault ended; /* code is not MF_OK: nothing is read any more */
-    struct mf_area_in in_areas;
-
-    struct mf_buf out;
-    size_t sent; /* bytes of out */
-    struct note notes[NOTES];
-    int nnotes;
-    bool gone; /* nothing can be written any more */
-    struct mf_area_out out_areas;
-    struct mf_link_bytes bytes;
-};
-
 struct mf_link *mf_link_new(struct mf_stream_end *stream,
-                            enum mf_err (*received)(void *arg, const struct mf_link_frame *frame), void *arg,
+                            enum mf_err (*received)(void *arg, struct mf_link_frame *frame), void *arg,
                             struct mf_fault *fault)
 {
     struct mf_link *l = calloc(1, sizeof *l);
@@ -91,14 +57,19 @@ void mf_link_free(struct mf_link *l)
     if (!l)
         return;
     drop_out(l);
-    mf_area_out_release(&l->out_areas);
-    mf_area_in_release(&l->in_areas);
+    mf_area_close(&l->areas);
     mf_buf_release(&l->large);
     while (l->nfds > 0)
         close(l->fds[--l->nfds]);
     l->stream->table->close(l->stream);
     free(l->in);
     free(l);
+}
+
+void mf_link_share(struct mf_link *l, struct mf_areas *areas)
+{
+    if (l->stream->table->passes_fds)
+        mf_area_open(&l->areas, areas);
 }
 
 int mf_link_fd(const struct mf_link *l)
@@ -214,36 +185,13 @@ static bool add_up(const struct mf_msg_part *parts, int n, size_t *total)
 }
 
 /* There is room in out already, so the appends cannot fail. */
-static void append(struct mf_link *l, const struct mf_msg_head *head, const struct mf_msg_part *parts, int n)
+void mf_link_append(struct mf_link *l, const struct mf_msg_head *head, const struct mf_msg_part *parts, int n)
 {
     unsigned char bytes[MF_MSG_HEAD];
     mf_msg_pack_head(bytes, head);
     mf_buf_append(&l->out, bytes, sizeof bytes);
     for (int i = 0; i < n; i++)
         mf_buf_append(&l->out, parts[i].bytes, parts[i].n);
-}
-
-/* Queues a frame whose body goes beside the stream. False: it must go in the stream. Room is there. */
-static bool queue_beside(struct mf_link *l, struct mf_msg_head head, const struct mf_msg_part *parts, int n)
-{
-    unsigned char body[MF_MSG_BESIDE_BODY];
-    const struct mf_msg_part part = {body, sizeof body};
-    int fd;
-    if (!l->stream->table->passes_fds || l->nnotes == NOTES)
-        return false;
-    int number = mf_area_put(&l->out_areas, parts, n, (size_t)head.length, &fd);
-    if (number < 0)
-        return false;
-    mf_msg_put64(body, head.length);
-    mf_msg_put64(body + 8, (uint64_t)number);
-    head.length = sizeof body;
-    head.flags = MF_MSG_BESIDE;
-    if (fd >= 0) {
-        head.flags |= MF_MSG_FD;
-        l->notes[l->nnotes++] = (struct note){l->out.len, fd};
-    }
-    append(l, &head, &part, 1);
-    return true;
 }
 
 enum mf_err mf_link_queue(struct mf_link *l, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts, int n)
@@ -256,17 +204,13 @@ enum mf_err mf_link_queue(struct mf_link *l, enum mf_msg_kind kind, uint64_t id,
     if (!add_up(parts, n, &total))
         return MF_ELIMIT;
     head.length = total;
-    if (total > mf_hooks_inline_max(MF_MSG_INLINE)) {
-        if (!mf_buf_reserve(&l->out, MF_MSG_HEAD + MF_MSG_BESIDE_BODY))
-            return MF_ENOMEM;
-        if (queue_beside(l, head, parts, n))
-            return MF_OK;
-    }
+    if (total > mf_hooks_inline_max(MF_MSG_INLINE) && mf_link_queue_beside(l, &head, parts, n))
+        return MF_OK;
     if (total > MF_MSG_MAX_INLINE)
         return MF_ELIMIT;
     if (!mf_buf_reserve(&l->out, MF_MSG_HEAD + total))
         return MF_ENOMEM;
-    append(l, &head, parts, n);
+    mf_link_append(l, &head, parts, n);
     return MF_OK;
 }
 
@@ -281,17 +225,17 @@ enum mf_err mf_link_queue_fd(struct mf_link *l, enum mf_msg_kind kind, uint64_t 
     struct mf_msg_head head = {.length = part->n, .kind = (uint8_t)kind, .flags = MF_MSG_FD, .id = id};
     if (l->gone)
         return MF_ECLOSED;
-    if (l->nnotes == NOTES)
+    if (l->nnotes == MF_LINK_NOTES)
         mf_link_flush(l);
-    int own = mf_link_passes_fds(l) && l->nnotes < NOTES ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int own = mf_link_passes_fds(l) && l->nnotes < MF_LINK_NOTES ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
     if (own < 0 || part->n > MF_MSG_FD_BODY)
         return MF_ELIMIT;
     if (!mf_buf_reserve(&l->out, MF_MSG_HEAD + part->n)) {
         close(own);
         return MF_ENOMEM;
     }
-    l->notes[l->nnotes++] = (struct note){l->out.len, own};
-    append(l, &head, part, 1);
+    l->notes[l->nnotes++] = (struct mf_link_note){l->out.len, own};
+    mf_link_append(l, &head, part, 1);
     return MF_OK;
 }
 
@@ -311,7 +255,7 @@ static enum mf_err send_straight(struct mf_link *l, const struct mf_msg_head *he
                                  int n)
 {
     unsigned char bytes[MF_MSG_HEAD];
-    struct iovec pieces[PIECES + 1];
+    struct iovec pieces[MF_LINK_PIECES + 1];
     mf_hooks_message();
     if (!mf_buf_reserve(&l->out, MF_MSG_HEAD + (size_t)head->length))
         return MF_ENOMEM;
@@ -334,7 +278,7 @@ static enum mf_err send_straight(struct mf_link *l, const struct mf_msg_head *he
 enum mf_err mf_link_send(struct mf_link *l, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts, int n)
 {
     size_t total;
-    if (!l->gone && n <= PIECES && mf_link_pending(l) == 0 && add_up(parts, n, &total) &&
+    if (!l->gone && n <= MF_LINK_PIECES && mf_link_pending(l) == 0 && add_up(parts, n, &total) &&
         total <= mf_hooks_inline_max(MF_MSG_INLINE)) {
         struct mf_msg_head head = {.length = total, .kind = (uint8_t)kind, .id = id};
         return send_straight(l, &head, parts, n);
@@ -358,7 +302,7 @@ static enum mf_err end_strange(struct mf_link *l)
     return mf_fault_set(&l->ended, MF_EINVAL, "not Moonfleet's protocol; it begins with \"%s\"", text);
 }
 
-static enum mf_err hand_over(struct mf_link *l, const struct mf_link_frame *frame)
+static enum mf_err hand_over(struct mf_link *l, struct mf_link_frame *frame)
 {
     l->greeted = true;
     mf_hooks_message();
@@ -372,8 +316,9 @@ static enum mf_err hand_over_blob(struct mf_link *l, struct mf_msg_head head, st
 {
     head.length = blob->len;
     head.flags = 0;
-    enum mf_err e = hand_over(l, &(struct mf_link_frame){.head = head, .body = blob->data, .fd = -1, .blob = blob});
-    mf_blob_unref(blob);
+    struct mf_link_frame frame = {.head = head, .body = blob->data, .fd = -1, .blob = blob};
+    enum mf_err e = hand_over(l, &frame);
+    mf_blob_unref(frame.blob);
     return e;
 }
 
@@ -407,7 +352,11 @@ static enum mf_err receive_beside(struct mf_link *l, const struct mf_msg_head *h
     int fd = -1;
     if (head->flags & MF_MSG_FD && (fd = take_fd(l)) < 0)
         return l->ended.code;
-    struct mf_blob *blob = mf_area_take(&l->in_areas, mf_msg_get64(body + 8), mf_msg_get64(body), fd, &l->ended);
+    uint64_t size = mf_msg_get64(body), number = mf_msg_get64(body + 8);
+    if (number == MF_AREA_BOARD)
+        return mf_area_take_board(&l->areas, size, fd, &l->ended);
+    const struct mf_area_part prefix = {body + MF_MSG_BESIDE_BODY, (size_t)head->length - MF_MSG_BESIDE_BODY};
+    struct mf_blob *blob = mf_area_take(&l->areas, number, size, &prefix, fd, &l->ended);
     return blob ? hand_over_blob(l, *head, blob) : l->ended.code;
 }
 

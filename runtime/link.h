@@ -16,9 +16,12 @@
 struct mf_link_frame {
     struct mf_msg_head head;
     const unsigned char *body;
-    int fd;               /* a BLOCK's descriptor, the link's: duplicate it to keep it; or -1 */
-    struct mf_blob *blob; /* for large bodies, else NULL: owns body; a handler that wants to keep it takes a reference,
-                             which may outlive the link. While it does, the sender cannot fill that memory again. */
+    int fd; /* a BLOCK's descriptor, the link's: duplicate it to keep it; or -1 */
+
+    /* For large bodies, else NULL: owns body. A handler that wants to keep it takes a reference of its own, or the
+     * link's by setting this to NULL. It may outlive the link. While somebody holds it, the sender cannot fill that
+     * memory again. */
+    struct mf_blob *blob;
 };
 
 struct mf_link;
@@ -27,9 +30,13 @@ struct mf_link;
  * but must neither free nor read the link; returning other than MF_OK makes mf_link_read fail with it. NULL and a fault
  * when memory is out. */
 struct mf_link *mf_link_new(struct mf_stream_end *stream,
-                            enum mf_err (*received)(void *arg, const struct mf_link_frame *frame), void *arg,
+                            enum mf_err (*received)(void *arg, struct mf_link_frame *frame), void *arg,
                             struct mf_fault *fault);
 void mf_link_free(struct mf_link *link); /* closes the stream; NULL allowed */
+
+/* Large bodies are handed over in these areas from now on, where the stream passes descriptors. Call before anything is
+ * sent or read. The areas must outlive the link. */
+void mf_link_share(struct mf_link *link, struct mf_areas *areas);
 
 int mf_link_fd(const struct mf_link *link);
 
@@ -46,6 +53,11 @@ enum mf_err mf_link_send(struct mf_link *link, enum mf_msg_kind kind, uint64_t i
 /* The same, but nothing is written before the next mf_link_flush, so that several frames leave in one write. */
 enum mf_err mf_link_queue(struct mf_link *link, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *parts,
                           int n);
+
+/* The same for a body that is a head, of a multiple of 16 bytes and at most MF_AREA_PREFIX of them, and then what the
+ * blob holds; which is not copied if it lies in one of the link's areas and is not lent already. blob: NULL allowed. */
+enum mf_err mf_link_queue_blob(struct mf_link *link, enum mf_msg_kind kind, uint64_t id, const struct mf_msg_part *head,
+                               struct mf_blob *blob);
 
 /* Queues a frame of one part along with a descriptor (the caller's still; MF_MSG_FD_BODY bytes at most). MF_ELIMIT: it cannot
  * be passed, because the stream does not, or too many descriptors wait: nothing was queued. */

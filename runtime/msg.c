@@ -137,7 +137,9 @@ enum mf_err mf_msg_unpack_head(const unsigned char in[MF_MSG_HEAD], struct mf_ms
     if (get(in + 6, 2) != 0 || (head->flags & ~(unsigned)(MF_MSG_FD | MF_MSG_BESIDE)) ||
         (own_fd && (head->kind != MF_MSG_BLOCK || head->length > MF_MSG_FD_BODY)))
         return mf_fault_set(fault, MF_EINVAL, "a %s message with unknown flags", mf_msg_name(head->kind));
-    if ((head->flags & MF_MSG_BESIDE) && head->length != MF_MSG_BESIDE_BODY)
+    uint64_t prefix = head->length - MF_MSG_BESIDE_BODY;
+    if ((head->flags & MF_MSG_BESIDE) &&
+        (head->length < MF_MSG_BESIDE_BODY || prefix > MF_AREA_PREFIX || prefix % 16 != 0))
         return mf_fault_set(fault, MF_EINVAL, "a %s message beside the stream with %llu bytes in it",
                             mf_msg_name(head->kind), (unsigned long long)head->length);
     return MF_OK;
@@ -270,10 +272,10 @@ void mf_msg_pack_task_head(unsigned char out[MF_MSG_TASK_HEAD], const struct mf_
     put(out, task->code, 8);
     put(out + 8, task->seed, 8);
     put(out + 16, task->stream, 8);
-    put(out + 24, task->setup, 1);
-    put(out + 25, task->worker, 4);
-    put(out + 29, task->ndeps, 4);
-    put(out + 33, task->args.n, 8);
+    put(out + 24, task->setup, 8);
+    put(out + 32, task->worker, 4);
+    put(out + 36, task->ndeps, 4);
+    put(out + 40, task->args.n, 8);
 }
 
 bool mf_msg_pack_task(struct mf_buf *out, const struct mf_msg_task *task)
@@ -303,7 +305,7 @@ enum mf_err mf_msg_unpack_task(const void *body, size_t n, struct mf_msg_task *t
     task->code = take(&c, 8);
     task->seed = take(&c, 8);
     task->stream = take(&c, 8);
-    uint64_t flags = take(&c, 1);
+    uint64_t flags = take(&c, 8);
     task->setup = flags == 1;
     task->worker = (uint32_t)take(&c, 4);
     task->ndeps = (uint32_t)take(&c, 4);
@@ -335,17 +337,18 @@ bool mf_msg_next_dep(struct mf_msg_part *rest, struct mf_msg_part *dep)
 
 void mf_msg_pack_result_head(unsigned char out[MF_MSG_RESULT_HEAD], const struct mf_msg_result *result)
 {
-    put(out, result->outcome, 1);
-    put(out + 1, result->nanoseconds, 8);
+    put(out, result->outcome, 8);
+    put(out + 8, result->nanoseconds, 8);
 }
 
 enum mf_err mf_msg_unpack_result(const void *body, size_t n, struct mf_msg_result *result, struct mf_fault *fault)
 {
     struct cursor c = {.at = body, .left = n};
-    result->outcome = (uint8_t)take(&c, 1);
+    uint64_t outcome = take(&c, 8);
+    result->outcome = (uint8_t)outcome;
     result->nanoseconds = take(&c, 8);
     result->bytes = take_rest(&c);
-    return c.bad ? broken(fault, "RESULT") : MF_OK;
+    return c.bad || outcome > UINT8_MAX ? broken(fault, "RESULT") : MF_OK;
 }
 
 void mf_msg_pack_progress_head(unsigned char out[MF_MSG_PROGRESS_HEAD], double fraction)

@@ -5,8 +5,10 @@
  *
  * length counts what follows it (12 + body), little endian like all integers; kind is enum mf_msg_kind; id names the
  * task or code it is about, 0 if none. A body longer than MF_MSG_INLINE may travel beside the stream, in memory that
- * both sides map (area.h): flag MF_MSG_BESIDE is set then, and what stands in the stream is its size (8) and the number
- * of the area (8); flag MF_MSG_FD as well says that the area's descriptor goes along.
+ * both sides map (area.h): flag MF_MSG_BESIDE is set then, and what stands in the stream is the size (8) of what lies
+ * there, the number of the area (8), and the body's first bytes, which lie not there (at most MF_AREA_PREFIX, a
+ * multiple of 16). Flag MF_MSG_FD as well says that the area's descriptor goes along. Before the first such frame comes
+ * another one of the same kind, with number MF_AREA_BOARD: that is the links' own business, and no message.
  *
  *   HELLO    agent -> master, first   body: struct mf_msg_hello, packed field by field
  *   INIT     master -> agent, second  body: workers 4 (0: the agent itself is the one), flags 1 (they are processes = 1),
@@ -15,8 +17,9 @@
  *                                            each; then the pool's init for the runner
  *   CODE     master -> agent   id: code number   body: code bytes; kept by the agent until FORGET
  *   FORGET   master -> agent   id: code number
- *   TASK     master -> agent   id: task          body: code number 8, seed 8, stream 8, flags 1 (setup = 1), worker 4
- *                                                      (0: any; a setup: all that start later), number of dependencies 4, length of args 8, args, then each dependency's
+ *   TASK     master -> agent   id: task          body: code number 8, seed 8, stream 8, flags 8 (setup = 1), worker 4
+ *                                                      (0: any; a setup: all that start later), number of
+ *                                                      dependencies 4, length of args 8, args, then each dependency's
  *                                                      length 8 and bytes
  *   CANCEL   master -> agent   id: task
  *   RECALL   master -> agent   id: task          give it back if it has not been started; answered by a RESULT with
@@ -24,7 +27,7 @@
  *                                                      Outcome 3 (MF_MSG_LOST): a node's worker died; the bytes say how
  *   OUTPUT   agent -> master   id: task          body: stream 1, bytes
  *   PROGRESS agent -> master   id: task          body: fraction 8 (IEEE double), text
- *   RESULT   agent -> master   id: task          body: outcome 1, nanoseconds it ran 8, bytes
+ *   RESULT   agent -> master   id: task          body: outcome 8, nanoseconds it ran 8, bytes
  *   FETCH    agent -> master   id: request       body: name of a Lua module that the worker lacks
  *   MODULE   master -> agent   id: request       body: found 1, chunk name length 4, chunk name, source
  *   PING     either way, PONG back with the same id; an agent that cannot do what INIT asked for says BYE instead.
@@ -45,14 +48,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "area.h"
 #include "buf.h"
 #include "err.h"
 
-#define MF_MSG_VERSION     3
+#define MF_MSG_VERSION     4
 #define MF_MSG_HEAD        16                        /* bytes of length, kind, flags, zero, id */
-#define MF_MSG_INLINE      ((size_t)256 * 1024)      /* longer bodies go beside the stream where that is possible */
-#define MF_MSG_MAX         ((uint64_t)1 << 40)       /* bytes of a body beside the stream */
-#define MF_MSG_BESIDE_BODY 16                        /* bytes in the stream for it */
+#define MF_MSG_MAX         MF_AREA_MAX               /* bytes of a body beside the stream */
+#define MF_MSG_INLINE      MF_AREA_LEAST             /* longer bodies go beside the stream where that is possible */
+#define MF_MSG_BESIDE_BODY 16                        /* bytes in the stream for it, at least */
 #define MF_MSG_FD_BODY     ((size_t)16 * 1024)       /* bytes of the body of a BLOCK with a descriptor, at most */
 #define MF_MSG_MAX_INLINE  ((size_t)0xfffffff0 - 16) /* bytes of a body in the stream */
 #define MF_MSG_MAX_HELLO   256                       /* bytes of the first frame */
@@ -162,11 +166,12 @@ bool mf_msg_pack_dep(struct mf_buf *out, const void *bytes, size_t n);
 bool mf_msg_next_dep(struct mf_msg_part *rest, struct mf_msg_part *dep); /* false at the end; lengths were checked */
 
 /* The same in two steps, so that args need not be copied: the head, then the args' bytes, then those of deps. */
-#define MF_MSG_TASK_HEAD 41
+#define MF_MSG_TASK_HEAD 48
 void mf_msg_pack_task_head(unsigned char out[MF_MSG_TASK_HEAD], const struct mf_msg_task *task);
 
-/* The heads of bodies that end in bytes; send them as parts: head, bytes. What is unpacked points into the body. */
-#define MF_MSG_RESULT_HEAD 9
+/* The heads of bodies that end in bytes; send them as parts: head, bytes. What is unpacked points into the body. The
+ * sizes of those that may end in very many are multiples of 16, for mf_link_queue_blob. */
+#define MF_MSG_RESULT_HEAD 16
 struct mf_msg_result {
     uint8_t outcome;
     uint64_t nanoseconds;

@@ -16,6 +16,7 @@
 #define SPIN_TURNS_PER_LOOK 16u   /* looking at the clock costs as much as some pauses */
 #define YIELD_EVERY         4u    /* pauses of a waiting owner: a worker may need this core */
 #define ALARM_STACK         ((size_t)256 * 1024)
+#define WARM_NS             5000000000u
 
 struct mf_owner *mf_owner_new(const struct mf_runner *runner, void *context, uint64_t (*on_alarm)(struct mf_owner *),
                               struct mf_fault *fault)
@@ -35,6 +36,8 @@ struct mf_owner *mf_owner_new(const struct mf_runner *runner, void *context, uin
     o->runner = runner;
     o->context = context;
     o->on_alarm = on_alarm;
+    o->warm = WARM_NS;
+    o->cool_at = MF_SYS_NEVER;
     atomic_init(&o->refs, 1);
     mf_list_init(&o->pools);
     return o;
@@ -50,11 +53,26 @@ void mf_owner_unref(struct mf_owner *o)
     if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
         return;
     mf_loop_free(o->loop);
+    mf_areas_unref(o->areas);
+    mf_pages_unref(o->pages);
     sem_destroy(&o->wake);
     pthread_cond_destroy(&o->alarm_changed);
     pthread_mutex_destroy(&o->output_lock);
     pthread_mutex_destroy(&o->lock);
     free(o);
+}
+
+void mf_owner_use(struct mf_owner *o, struct mf_pages *pages)
+{
+    mf_pages_ref(pages);
+    mf_pages_unref(o->pages);
+    o->pages = pages;
+}
+
+void mf_owner_share(struct mf_owner *o)
+{
+    if (!o->areas)
+        o->areas = mf_areas_new();
 }
 
 /* --- Waiting ---------------------------------------------------------------------------------------------------- */
@@ -195,6 +213,36 @@ void mf_owner_resolved(struct mf_owner *o, struct mf_future *f)
         mf_owner_nudge(o);
 }
 
+/* --- Memory that is kept ----------------------------------------------------------------------------------------- */
+
+/* Without an alarm nothing would give it back, so then nothing is kept. */
+void mf_owner_warm(struct mf_owner *o)
+{
+    uint64_t until = mf_sys_now() + o->warm;
+    if (o->closing)
+        return;
+    o->cool_at = until;
+    mf_owner_alarm(o, until);
+    if (o->alarm_runs && o->pages)
+        mf_pages_warm(o->pages, until);
+}
+
+/* Lock held on entry and exit, but not while memory is given back, which takes time. */
+static void cool(struct mf_owner *o)
+{
+    uint64_t now = mf_sys_now();
+    if (now < o->cool_at)
+        return;
+    o->cool_at = MF_SYS_NEVER;
+    pthread_mutex_unlock(&o->lock);
+    if (o->pages)
+        mf_pages_cool(o->pages, now);
+    bool all = !o->areas || mf_areas_cool(o->areas);
+    pthread_mutex_lock(&o->lock);
+    if (!all && o->cool_at == MF_SYS_NEVER)
+        o->cool_at = now + o->warm;
+}
+
 /* --- The alarm -------------------------------------------------------------------------------------------------- */
 
 static void *watch_clock(void *arg)
@@ -202,10 +250,13 @@ static void *watch_clock(void *arg)
     struct mf_owner *o = arg;
     pthread_mutex_lock(&o->lock);
     while (!o->closing) {
-        if (o->alarm > mf_sys_now())
+        if (o->alarm > mf_sys_now()) {
             mf_sys_cond_wait_until(&o->alarm_changed, &o->lock, o->alarm);
-        else
-            o->alarm = o->on_alarm(o);
+            continue;
+        }
+        cool(o);
+        uint64_t next = o->on_alarm(o);
+        o->alarm = next < o->cool_at ? next : o->cool_at;
     }
     pthread_mutex_unlock(&o->lock);
     return NULL;

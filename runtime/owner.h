@@ -12,10 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "area.h"
 #include "err.h"
 #include "future.h"
 #include "list.h"
 #include "loop.h"
+#include "pages.h"
 #include "runner.h"
 
 struct mf_owner;
@@ -54,6 +56,10 @@ struct mf_owner {
     atomic_size_t watch_left; /* futures that must be resolved before the owner goes on */
     pthread_t thread;         /* the owner's */
     struct mf_loop *loop;     /* of the links to agents; NULL while there are none */
+    struct mf_pages *pages;   /* of large blocks, a reference; NULL: there is none */
+    struct mf_areas *areas;   /* of the links to agents on this machine, a reference; NULL: none are shared */
+    uint64_t warm;            /* nanoseconds for which memory of large bodies is kept after the last one */
+    uint64_t cool_at;         /* when pages and areas give back what they keep; MF_SYS_NEVER: they keep nothing */
     bool turns;               /* the owner's own thread turns the loop */
     uint64_t expected;        /* until then an answer is likely to come, and worth being awake for */
     atomic_bool untidy;       /* something was let go of by a finalizer, or a worker has left */
@@ -86,6 +92,16 @@ enum mf_err mf_owner_sleep(struct mf_owner *owner, uint64_t deadline);
 
 /* The owner's loop, made at the first call; NULL and a fault when that is impossible. Lock held. */
 struct mf_loop *mf_owner_loop(struct mf_owner *owner, struct mf_fault *fault);
+
+/* Large blocks are of these pages from now on; takes a reference, NULL allowed. Call it before there are workers. */
+void mf_owner_use(struct mf_owner *owner, struct mf_pages *pages);
+
+/* Makes areas, for links and buffers to use (area.h), unless there are any; where memory is out there are none. By the
+ * owner's thread, before there are such links. */
+void mf_owner_share(struct mf_owner *owner);
+
+/* A large body passes: for a while, the memory that it took is kept for the next one. Lock held. */
+void mf_owner_warm(struct mf_owner *owner);
 
 /* Wakes the owner if it sleeps: there is something to do for it. Lock held. */
 void mf_owner_nudge(struct mf_owner *owner);

@@ -178,27 +178,15 @@ static enum mf_err send_holds(struct mf_peer *a, const struct mf_future *f, size
 }
 
 /* A TASK's body is a head and the payload's own bytes, which are not copied here; see msg.h for the layout. */
-enum mf_err mf_peer_send(struct mf_peer *a, const struct mf_future *f)
+static enum mf_err send_with_deps(struct mf_peer *a, const struct mf_future *f, const struct mf_msg_part *head)
 {
-    size_t ndeps = f->extra ? f->extra->ndeps : 0;
-    struct mf_msg_part few[4], *parts = ndeps ? malloc((2 + 2 * ndeps) * sizeof *parts) : few;
-    unsigned char *lengths = ndeps ? malloc(8 * ndeps) : NULL;
-    uint64_t code = 0;
-    enum mf_err e = parts && (lengths || !ndeps) ? send_code(a, f->code, &code) : MF_ENOMEM;
-    if (e == MF_OK)
-        e = send_holds(a, f, ndeps);
-    if (e == MF_OK) {
-        unsigned char head[MF_MSG_TASK_HEAD];
-        struct mf_msg_task task = {.code = code,
-                                   .seed = f->seed,
-                                   .stream = f->stream,
-                                   .setup = f->setup,
-                                   .worker = worker_of(a, f),
-                                   .ndeps = (uint32_t)ndeps,
-                                   .args = {NULL, f->args ? f->args->len : 0}};
-        mf_msg_pack_task_head(head, &task);
-        parts[0] = (struct mf_msg_part){head, sizeof head};
-        parts[1] = (struct mf_msg_part){f->args ? f->args->data : NULL, task.args.n};
+    size_t ndeps = f->extra->ndeps;
+    struct mf_msg_part *parts = malloc((2 + 2 * ndeps) * sizeof *parts);
+    unsigned char *lengths = malloc(8 * ndeps);
+    enum mf_err e = MF_ENOMEM;
+    if (parts && lengths) {
+        parts[0] = *head;
+        parts[1] = (struct mf_msg_part){f->args ? f->args->data : NULL, f->args ? f->args->len : 0};
         for (size_t i = 0; i < ndeps; i++) {
             const struct mf_blob *result = f->extra->deps[i]->result;
             mf_msg_put64(lengths + 8 * i, result->len);
@@ -208,9 +196,29 @@ enum mf_err mf_peer_send(struct mf_peer *a, const struct mf_future *f)
         e = mf_link_queue(a->link, MF_MSG_TASK, f->id, parts, (int)(2 + 2 * ndeps));
     }
     free(lengths);
-    if (parts != few)
-        free(parts);
+    free(parts);
     return e;
+}
+
+enum mf_err mf_peer_send(struct mf_peer *a, const struct mf_future *f)
+{
+    unsigned char bytes[MF_MSG_TASK_HEAD];
+    const struct mf_msg_part head = {bytes, sizeof bytes};
+    struct mf_msg_task task = {.seed = f->seed,
+                               .stream = f->stream,
+                               .setup = f->setup,
+                               .worker = worker_of(a, f),
+                               .ndeps = f->extra ? (uint32_t)f->extra->ndeps : 0,
+                               .args = {NULL, f->args ? f->args->len : 0}};
+    enum mf_err e = send_code(a, f->code, &task.code);
+    if (e == MF_OK)
+        e = send_holds(a, f, task.ndeps);
+    if (e != MF_OK)
+        return e;
+    mf_msg_pack_task_head(bytes, &task);
+    if (task.ndeps > 0)
+        return send_with_deps(a, f, &head);
+    return mf_link_queue_blob(a->link, MF_MSG_TASK, f->id, &head, f->args);
 }
 
 void mf_peer_update_watch(struct mf_peer *a)
@@ -368,6 +376,8 @@ static void attach(struct mf_peer *a, struct mf_stream_end *stream, struct mf_fa
     a->link = stream ? mf_link_new(stream, mf_peer_received, a, fault) : NULL;
     if (stream && !a->link && !a->remote)
         stream->table->close(stream);
+    if (a->link && pool->owner->areas)
+        mf_link_share(a->link, pool->owner->areas);
     struct mf_loop *loop = a->link ? mf_owner_loop(pool->owner, fault) : NULL;
     if (!loop || mf_peer_watch(a, loop) != MF_OK) {
         char why[sizeof fault->text + 32];

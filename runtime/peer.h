@@ -157,6 +157,6 @@ enum mf_err mf_peer_watch(struct mf_peer *peer, struct mf_loop *loop);
 void mf_peer_update_watch(struct mf_peer *peer); /* after the link was used */
 
 /* For the link: a frame from the agent, which is arg (peer_frames.c). */
-enum mf_err mf_peer_received(void *arg, const struct mf_link_frame *frame);
+enum mf_err mf_peer_received(void *arg, struct mf_link_frame *frame);
 
 #endif

@@ -90,18 +90,30 @@ static void on_lost(struct mf_peer *a, struct mf_worker *lane, const struct mf_m
     lane->broken[0] = '\0';
 }
 
-/* The result's bytes, with what they refer to; NULL when memory is out. */
-static struct mf_blob *make_result(const struct mf_msg_result *result, struct mf_share_lists *holds)
+/* The bytes behind a result's head: of a large one, those that have come, where they are. NULL when memory is out. */
+static struct mf_blob *take_bytes(struct mf_link_frame *frame, const struct mf_msg_part *bytes)
 {
-    struct mf_blob *blob = mf_blob_new(result->bytes.bytes, result->bytes.n);
+    _Static_assert(MF_MSG_RESULT_HEAD == MF_BLOB_CUT_BYTES, "what is cut off is the head");
+    struct mf_blob *blob = frame->blob;
+    if (!blob)
+        return mf_blob_new(bytes->bytes, bytes->n);
+    frame->blob = NULL;
+    return mf_blob_cut(blob);
+}
+
+/* The result's bytes, with what they refer to; NULL when memory is out. */
+static struct mf_blob *make_result(struct mf_link_frame *frame, const struct mf_msg_result *result,
+                                   struct mf_share_lists *holds)
+{
+    struct mf_blob *blob = take_bytes(frame, &result->bytes);
     if (blob)
         blob->holds = mf_share_list(holds, 0);
     return blob;
 }
 
-/* The flight is over, with that result. */
-static void conclude(struct mf_peer *a, struct mf_flight *flight, const struct mf_msg_result *result,
-                     struct mf_share_lists *holds)
+/* The flight is over, with that result, which came in the frame. */
+static void conclude(struct mf_peer *a, struct mf_flight *flight, struct mf_link_frame *frame,
+                     const struct mf_msg_result *result, struct mf_share_lists *holds)
 {
     struct mf_worker *lane = flight->lane;
     bool wanted = flight->future != NULL;
@@ -113,12 +125,12 @@ static void conclude(struct mf_peer *a, struct mf_flight *flight, const struct m
         if (result->outcome == MF_MSG_LOST)
             on_lost(a, lane, &result->bytes);
         else
-            mf_sched_settle(lane, (enum mf_outcome)result->outcome, wanted ? make_result(result, holds) : NULL);
+            mf_sched_settle(lane, (enum mf_outcome)result->outcome, wanted ? make_result(frame, result, holds) : NULL);
     }
     mf_peer_start_ready(a);
 }
 
-static enum mf_err on_result(struct mf_peer *a, const struct mf_link_frame *frame)
+static enum mf_err on_result(struct mf_peer *a, struct mf_link_frame *frame)
 {
     struct mf_flight *flight = mf_peer_find(a, frame->head.id);
     struct mf_msg_result result;
@@ -140,7 +152,7 @@ static enum mf_err on_result(struct mf_peer *a, const struct mf_link_frame *fram
         snprintf(a->lanes[0]->broken, sizeof a->lanes[0]->broken, "%s could not be set up: a call of everywhere failed",
                  a->name);
     struct mf_share_lists holds = mf_share_take(&a->share, frame->head.id);
-    conclude(a, flight, &result, &holds);
+    conclude(a, flight, frame, &result, &holds);
     mf_share_lists_release(&holds);
     return MF_OK;
 }
@@ -196,7 +208,7 @@ static enum mf_err on_bye(struct mf_peer *a, const struct mf_link_frame *frame)
     return MF_OK;
 }
 
-enum mf_err mf_peer_received(void *arg, const struct mf_link_frame *frame)
+enum mf_err mf_peer_received(void *arg, struct mf_link_frame *frame)
 {
     struct mf_peer *a = arg;
     struct mf_fault fault = {0};

@@ -12,6 +12,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "pages.h"
 
 enum mf_stream {
     MF_STDOUT = 1,
@@ -59,6 +60,7 @@ struct mf_worker_info {
     const struct mf_blob *init; /* what the pool was opened with, or NULL */
     bool process;               /* the worker is a process of its own: ending it ends nothing else */
     bool fetches;               /* its tasks' ports can fetch modules */
+    struct mf_pages *pages;     /* for its large blocks; alive as long as the worker; NULL: there is none */
 };
 
 struct mf_msg_hello;

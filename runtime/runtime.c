@@ -50,6 +50,8 @@ struct mf_pool *mf_runtime_pool(struct mf_owner *owner, const char *backend, con
     struct mf_pool *pool = mf_pool_new(owner, b, options, fault);
     if (!pool)
         return NULL;
+    if (b->maps)
+        mf_owner_share(owner);
     pthread_mutex_lock(&owner->lock);
     mf_list_insert(&owner->pools, &pool->link);
     pthread_mutex_unlock(&owner->lock);
@@ -446,6 +448,8 @@ struct mf_future *mf_runtime_submit(struct mf_pool *pool, const struct mf_future
     if (!f)
         return NULL;
     enter(owner);
+    if (f->args && f->args->len > MF_AREA_LEAST)
+        mf_owner_warm(owner);
     enum mf_err e = pool->closing ? MF_ECLOSED : wait_for_room(pool);
     if (e == MF_OK) {
         admit(pool, mf_future_ref(f), !spec->stale);

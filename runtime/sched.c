@@ -250,6 +250,8 @@ void mf_sched_settle(struct mf_worker *worker, enum mf_outcome outcome, struct m
         mf_blob_unref(result);
         return;
     }
+    if (result && result->len > MF_AREA_LEAST)
+        mf_owner_warm(worker->pool->owner);
     f->elapsed = mf_sys_now() - worker->started;
     worker->pool->mean += f->elapsed / MEAN_WEIGHT - worker->pool->mean / MEAN_WEIGHT;
     bool lost = worker->broken[0] != '\0' || !result;

@@ -179,21 +179,24 @@ void mf_sys_word_wake(atomic_uint *word)
 
 /* --- Memory behind a descriptor --------------------------------------------------------------------------------- */
 
-#if defined(__linux__) && defined(F_ADD_SEALS) && defined(MFD_ALLOW_SEALING)
+#if defined(__linux__) && defined(F_SEAL_FUTURE_WRITE) && defined(MFD_ALLOW_SEALING)
 int mf_sys_memfd(const char *name)
 {
     return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 }
 
-bool mf_sys_memfd_seal(int fd)
+bool mf_sys_memfd_seal(int fd, enum mf_sys_seal seal)
 {
-    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
+    int content = seal == MF_SYS_SEAL_CONTENT ? F_SEAL_FUTURE_WRITE : 0;
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | content) == 0;
 }
 
-bool mf_sys_memfd_sealed(int fd)
+bool mf_sys_memfd_sealed(int fd, enum mf_sys_seal seal)
 {
     int seals = fcntl(fd, F_GET_SEALS);
-    return seals >= 0 && (seals & F_SEAL_SHRINK);
+    if (seals < 0 || !(seals & F_SEAL_SHRINK))
+        return false;
+    return seal == MF_SYS_SEAL_SIZE || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
 }
 #else
 int mf_sys_memfd(const char *name)
@@ -203,15 +206,17 @@ int mf_sys_memfd(const char *name)
     return -1;
 }
 
-bool mf_sys_memfd_seal(int fd)
+bool mf_sys_memfd_seal(int fd, enum mf_sys_seal seal)
 {
     (void)fd;
+    (void)seal;
     return false;
 }
 
-bool mf_sys_memfd_sealed(int fd)
+bool mf_sys_memfd_sealed(int fd, enum mf_sys_seal seal)
 {
     (void)fd;
+    (void)seal;
     return false;
 }
 #endif

@@ -43,10 +43,14 @@ void mf_sys_tcp_tune(int fd, int seconds);
 void mf_sys_word_wait(atomic_uint *word, unsigned value, uint64_t deadline);
 void mf_sys_word_wake(atomic_uint *word); /* all who sleep on it */
 
-/* Anonymous memory behind a descriptor; -1 with ENOSYS where there is none. Its size can be sealed. */
+/* Anonymous memory behind a descriptor; -1 with ENOSYS where there is none. It can be sealed, for ever. */
+enum mf_sys_seal {
+    MF_SYS_SEAL_SIZE,    /* it neither shrinks nor grows */
+    MF_SYS_SEAL_CONTENT, /* and only mappings that are there already can write to it; its pages cannot be taken away */
+};
 int mf_sys_memfd(const char *name);
-bool mf_sys_memfd_seal(int fd);   /* the size stays as it is for ever */
-bool mf_sys_memfd_sealed(int fd); /* was that done? */
+bool mf_sys_memfd_seal(int fd, enum mf_sys_seal seal);
+bool mf_sys_memfd_sealed(int fd, enum mf_sys_seal seal); /* was that done, or more? */
 
 /* A descriptor that polls readable when the child has ended; -1 where there is none. */
 int mf_sys_pidfd(pid_t pid);

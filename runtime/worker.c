@@ -37,7 +37,8 @@ static bool run_setup(struct mf_worker *w, const struct mf_setup *setup)
 bool mf_worker_open(struct mf_worker *w, struct mf_fault *fault)
 {
     struct mf_owner *owner = w->pool->owner;
-    struct mf_worker_info info = {.name = w->name, .init = w->pool->init, .fetches = w->port.fetch != NULL};
+    struct mf_worker_info info = {
+        .name = w->name, .init = w->pool->init, .fetches = w->port.fetch != NULL, .pages = owner->pages};
     w->instance = owner->runner->open(&info, fault);
     if (!w->instance)
         return false;
@@ -106,6 +107,7 @@ void mf_worker_run(struct mf_worker *w)
                                .seed = f->seed,
                                .stream = f->stream,
                                .setup = f->setup};
+        mf_buf_use(&bytes, owner->pages, NULL);
         pthread_mutex_unlock(&owner->lock);
         outcome = call_runner(w, &task, &bytes);
         result = mf_buf_freeze(&bytes);

@@ -6,13 +6,13 @@ set -eu
 # belongs to its name, or its name without extension, or the part of that before the first "_", whichever of them
 # comes first in this order and is listed. (backend.h is what a pool calls; the backends themselves use the pool.)
 strata='
-err buf list log sys pages hooks simd
+err buf list log sys pages area hooks simd
 block rng stats hash
 heap array
 runner
 loop
 stream
-msg area link share
+msg link share
 launch known ssh codes modules host
 future
 owner queue

@@ -1,11 +1,12 @@
 /* Bytes to Lua values: the mirror of encode.c, frame for frame. Every value ends on the top of the Lua stack, from
  * where the frame below takes it.
  *
- * Nothing is believed. Each length is compared with the bytes that are left, each number with what was handed
- * out; a table's size hints are paid from a budget of one slot for each byte of the message, so that memory stays
- * proportional to it whatever nested headers claim. Three memo tables (strings, objects, functions that own
- * upvalue cells) and the environments lie in four stack slots while a value is read, and in the decoder's user values
- * between top-level values; they are made when first needed. */
+ * Nothing is believed, and nothing is looked at twice as if it were the same, since the bytes may lie in memory that
+ * the sender can still write: what was read and checked is what is used. Each length is compared with the bytes that
+ * are left, each number with what was handed out; a table's size hints are paid from a budget of one slot for each byte
+ * of the message, so that memory stays proportional to it whatever nested headers claim. Three memo tables (strings,
+ * objects, functions that own upvalue cells) and the environments lie in four stack slots while a value is read, and in
+ * the decoder's user values between top-level values; they are made when first needed. */
 #include "decoder.h"
 
 #include <math.h>
@@ -169,10 +170,9 @@ static void push_float(lua_State *L, struct mf_decoder *d)
     lua_pushnumber(L, v);
 }
 
-/* Reads one value: it is on the top (true), or a frame was pushed for it (false). */
-static bool read_value(lua_State *L, struct mf_decoder *d)
+/* Reads what follows a tag: the value is on the top (true), or a frame was pushed for it (false). */
+static bool read_tagged(lua_State *L, struct mf_decoder *d, unsigned tag)
 {
-    unsigned tag = mf_decoder_byte(L, d);
     if (tag >= MF_TAG_SMALL) {
         lua_pushinteger(L, (lua_Integer)(tag - MF_TAG_SMALL));
         return true;
@@ -243,6 +243,11 @@ static bool read_value(lua_State *L, struct mf_decoder *d)
     }
 }
 
+static bool read_value(lua_State *L, struct mf_decoder *d)
+{
+    return read_tagged(L, d, mf_decoder_byte(L, d));
+}
+
 static void check_key(lua_State *L, struct mf_decoder *d)
 {
     if (lua_isnil(L, -1) || (lua_type(L, -1) == LUA_TNUMBER && isnan(lua_tonumber(L, -1))))
@@ -293,9 +298,9 @@ static void accept(lua_State *L, struct mf_decoder *d, struct frame *f)
     }
 }
 
-void mf_decoder_plain(lua_State *L, struct mf_decoder *d)
+void mf_decoder_plain(lua_State *L, struct mf_decoder *d, unsigned tag)
 {
-    read_value(L, d);
+    read_tagged(L, d, tag);
 }
 
 /* Array items that are numbers, as long as the longest of them is sure to fit in what is left. */
@@ -436,10 +441,10 @@ static void find_loader(lua_State *L, struct mf_decoder *d, int loader)
 static bool step_user(lua_State *L, struct mf_decoder *d, struct frame *f)
 {
     while (f->phase < USER_DONE) {
-        if (f->phase == USER_LOADER && !d->trust && mf_decoder_left(d) > 0 && *d->p != MF_TAG_NAMED &&
-            *d->p != MF_TAG_REF)
+        unsigned tag = mf_decoder_byte(L, d);
+        if (f->phase == USER_LOADER && !d->trust && tag != MF_TAG_NAMED && tag != MF_TAG_REF)
             mf_decoder_malformed(L, d, "a user value without a named owner from a peer that is not trusted");
-        if (!read_value(L, d))
+        if (!read_tagged(L, d, tag))
             return false;
         accept(L, d, f);
     }

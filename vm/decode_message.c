@@ -124,9 +124,11 @@ static bool globals_follow(const struct mf_decoder *d)
 void mf_decode_value(lua_State *L, struct mf_decoder *d)
 {
     luaL_checkstack(L, 24, NULL);
-    if (mf_decode_more(d) && mf_decoder_is_plain(*d->p)) {
-        const unsigned char *before = d->p;
-        mf_decoder_plain(L, d);
+    const unsigned char *before = d->p;
+    unsigned tag = mf_decode_more(d) ? *d->p : MF_TAG_COUNT;
+    if (mf_decoder_is_plain(tag)) {
+        d->p++;
+        mf_decoder_plain(L, d, tag);
         if (!globals_follow(d))
             return;
         d->p = before; /* globals need the memo: once more, the long way */

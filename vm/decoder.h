@@ -111,11 +111,12 @@ void mf_decoder_named(lua_State *L, struct mf_decoder *d);           /* reads wh
 /* Sets the name at stack index name in the environment at env to the value that this state has for it. */
 void mf_decoder_bind(lua_State *L, int env, int name);
 
-/* Does a value with that tag stand for itself, without the memo and without a frame? mf_decoder_plain pushes one. */
+/* Does a value with that tag stand for itself, without the memo and without a frame? mf_decoder_plain pushes one whose
+ * tag was read. */
 static inline bool mf_decoder_is_plain(unsigned tag)
 {
     return tag <= MF_TAG_STR || tag >= MF_TAG_SMALL;
 }
-void mf_decoder_plain(lua_State *L, struct mf_decoder *d);
+void mf_decoder_plain(lua_State *L, struct mf_decoder *d, unsigned tag);
 
 #endif

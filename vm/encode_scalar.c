@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../runtime/sys_mem.h"
+
 #define SHORT_STRING 40 /* strings up to this are interned by the engine: equal means same address */
 
 /* ---- bytes ---- */
@@ -47,7 +49,7 @@ void mf_encoder_text(lua_State *L, struct mf_encoder *e, const char *text, size_
     mf_encoder_varint(L, e, len);
     unsigned char *to = mf_encoder_room(L, e, len);
     if (len)
-        memcpy(to, text, len);
+        mf_sys_copy(to, text, len);
     e->out->len += len;
 }
 
@@ -129,7 +131,7 @@ void mf_encoder_string(lua_State *L, struct mf_encoder *e, int idx, bool keep)
     to[0] = MF_TAG_STR;
     to += 1 + write_varint(to + 1, len);
     if (len)
-        memcpy(to, s, len);
+        mf_sys_copy(to, s, len);
     e->out->len = (size_t)(to - e->out->data) + len;
 }
 

@@ -234,7 +234,7 @@ static int core_chunk(lua_State *L)
         spec.seed = s->seed;
     spec.stream = (uint64_t)(c.stream + c.first - 1);
     struct mf_lib_future *object = mf_lib_push_future(L);
-    encode_chunk(L, &s->args, &c, 7, 8);
+    encode_chunk(L, mf_session_args(s, pool), &c, 7, 8);
     spec.args = mf_session_blob(&s->args, start);
     if (!spec.args)
         return luaL_error(L, "not enough memory");

@@ -250,7 +250,7 @@ static int core_submit(lua_State *L)
     object->code = mf_session_code(s, code_start); /* the object's until no error can leave it behind */
     encode.globals = 0;                            /* they went with the code */
     if (last > 3)
-        encode_arguments(L, &s->args, 4, last, spec.ndeps, &encode);
+        encode_arguments(L, mf_session_args(s, pool), 4, last, spec.ndeps, &encode);
     if (!spec.stream) {
         spec.stream = mf_session_streams(s, 1);
         spec.seed = s->seed;

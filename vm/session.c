@@ -23,13 +23,13 @@ size_t mf_session_shutdown(lua_State *L)
     struct mf_owner *owner = s->owner;
     size_t open = mf_runtime_close(owner);
     s->owner = NULL;
-    mf_owner_unref(owner);
     for (int i = 0; i < MF_SESSION_CODES; i++) {
         mf_blob_unref(s->codes[i]);
         s->codes[i] = NULL;
     }
     mf_buf_release(&s->code);
     mf_buf_release(&s->args);
+    mf_owner_unref(owner);
     return open;
 }
 
@@ -75,6 +75,7 @@ static struct mf_session *make(lua_State *L)
     s->owner = mf_runtime_new(&mf_run_runner, s, &fault);
     if (!s->owner)
         luaL_error(L, "moonfleet: %s", fault.text);
+    mf_buf_use(&s->code, s->owner->pages, NULL);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, session_gc);
     lua_setfield(L, -2, "__gc");
@@ -109,6 +110,12 @@ uint64_t mf_session_streams(struct mf_session *s, uint64_t n)
     uint64_t first = s->next_stream;
     s->next_stream += n;
     return first;
+}
+
+struct mf_buf *mf_session_args(struct mf_session *s, const struct mf_pool *pool)
+{
+    mf_buf_use(&s->args, s->owner->pages, pool->backend->maps ? s->owner->areas : NULL);
+    return &s->args;
 }
 
 struct mf_blob *mf_session_blob(struct mf_buf *b, size_t start)

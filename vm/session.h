@@ -33,6 +33,9 @@ struct mf_session *mf_session_peek(lua_State *L);
 uint64_t mf_session_streams(struct mf_session *s, uint64_t n);
 void mf_session_seed(struct mf_session *s, uint64_t seed);
 
+/* s->args, for a message to workers of that pool: a large one is written where they can read it. */
+struct mf_buf *mf_session_args(struct mf_session *s, const struct mf_pool *pool);
+
 /* For finalizers: something was let go of that others may have too; they are told at the next chance. */
 void mf_session_let_go(lua_State *L);
 

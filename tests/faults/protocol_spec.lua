@@ -98,7 +98,7 @@ describe("a message", function()
         H.has(refused('peer.send("OUTPUT", id, "") '), "OUTPUT message was refused")
         H.has(refused('peer.send("PROGRESS", id, "123") '), "PROGRESS message was refused")
         H.has(refused('peer.send("FETCH", id, ("x"):rep(1000)) '), "FETCH message was refused")
-        H.has(refused('peer.send("RESULT", id, string.pack("<BI8", 9, 0)) '), "RESULT message was refused")
+        H.has(refused('peer.send("RESULT", id, string.pack("<I8I8", 9, 0)) '), "RESULT message was refused")
         H.has(refused('local f = peer.frame("OUTPUT", id, "\\1x") peer.send_bytes(f .. f:sub(3)) '), "message")
     end)
 

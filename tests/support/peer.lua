@@ -81,7 +81,7 @@ end
 
 -- The body of a result: outcome 0 (done) or 1 (error), and the value.
 function peer.result(value, outcome)
-    return string.pack("<BI8", outcome or 0, 1000) .. require("moonfleet.codec").encode(value)
+    return string.pack("<I8I8", outcome or 0, 1000) .. require("moonfleet.codec").encode(value)
 end
 
 -- The next task's number; what else comes is answered as it should be.

@@ -2,10 +2,12 @@
 #include "check.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../runtime/buf.h"
 #include "../../runtime/err.h"
+#include "../../runtime/pages.h"
 
 static void fill(struct mf_buf *b, size_t n)
 {
@@ -92,6 +94,97 @@ static void test_freeze_large(void)
     mf_blob_unref(blob);
 }
 
+/* --- Large content ---------------------------------------------------------------------------------------------- */
+
+/* In buffers that double, content of this size is in a block for sure, of half of it not yet. */
+#define FROM MF_PAGES_LEAST
+#define LONG (FROM / 2 * 3 + 4003)
+
+/* Appends n bytes at once. */
+static bool append_block(struct mf_buf *b, size_t n)
+{
+    unsigned char *bytes = malloc(n);
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (unsigned char)((b->len + i) * 7);
+    bool good = mf_buf_append(b, bytes, n);
+    free(bytes);
+    return good;
+}
+
+static void test_store(void)
+{
+    struct mf_pages *pages = mf_pages_new();
+    struct mf_buf b = {0};
+    mf_pages_warm(pages, UINT64_MAX);
+    mf_buf_use(&b, pages, NULL);
+    CHECK(append_block(&b, FROM / 2 - 1000) && b.storage == MF_BUF_MALLOC);
+    CHECK(append_block(&b, FROM) && b.storage == MF_BUF_PAGES);
+    CHECK(append_block(&b, 5000) && append_block(&b, 3) && b.storage == MF_BUF_PAGES);
+    CHECK(!mf_buf_reserve(&b, SIZE_MAX / 2 - b.len - 200) && b.len == LONG);
+    CHECK(holds(b.data, b.len));
+    const unsigned char *data = b.data;
+    struct mf_blob *blob = mf_buf_freeze(&b);
+    CHECK(blob && blob->data == data && blob->len == LONG && holds(blob->data, blob->len));
+    CHECK(!b.data && b.len == 0 && b.cap == 0 && b.pages == pages);
+    mf_blob_unref(mf_blob_ref(blob));
+    mf_blob_unref(blob);
+    CHECK(append_block(&b, LONG) && b.storage == MF_BUF_PAGES);
+    data = b.data;
+    mf_blob_unref(mf_buf_freeze(&b));
+    CHECK(append_block(&b, LONG) && b.data == data); /* the same block again */
+    b.len = 100;
+    blob = mf_buf_freeze(&b); /* little was left in it: a copy, and the block is let go of */
+    CHECK(blob && blob->len == 100 && holds(blob->data, 100) && !b.data && b.storage == MF_BUF_MALLOC);
+    mf_blob_unref(blob);
+    CHECK(append_block(&b, LONG) && b.data == data);
+    mf_buf_release(&b);
+    CHECK(append_block(&b, FROM) && b.storage == MF_BUF_MALLOC); /* there is nothing to use any more */
+    mf_buf_release(&b);
+    mf_pages_unref(pages);
+}
+
+/* A blob in a block of pages may outlive the owner's reference to them. */
+static void test_store_ends_first(void)
+{
+    struct mf_pages *pages = mf_pages_new();
+    struct mf_buf b = {0};
+    mf_buf_use(&b, pages, NULL);
+    CHECK(append_block(&b, FROM) && mf_buf_reserve(&b, FROM));
+    struct mf_blob *blob = mf_buf_freeze(&b); /* the slack is given back */
+    mf_buf_release(&b);
+    mf_pages_unref(pages);
+    CHECK(blob && holds(blob->data, FROM));
+    mf_blob_unref(blob);
+}
+
+static void test_cut(void)
+{
+    struct mf_pages *pages = mf_pages_new();
+    struct mf_buf b = {0};
+    mf_buf_use(&b, pages, NULL);
+    fill(&b, 100);
+    struct mf_blob *blob = mf_blob_cut(mf_buf_freeze(&b));
+    CHECK(blob && blob->len == 84 && blob->data[0] == (unsigned char)(16 * 7) &&
+          blob->data[83] == (unsigned char)(99 * 7));
+    struct mf_blob *held = mf_blob_ref(blob), *again = mf_blob_cut(blob); /* of one that another holds: a copy */
+    CHECK(again && again->len == 68 && again->data[0] == (unsigned char)(32 * 7) && held->len == 84);
+    mf_blob_unref(again);
+    again = mf_blob_cut(held); /* and of one that was cut */
+    CHECK(again && again->len == 68 && again->data[67] == (unsigned char)(99 * 7));
+    mf_blob_unref(again);
+    fill(&b, 16);
+    blob = mf_blob_cut(mf_buf_freeze(&b));
+    CHECK(blob && blob->len == 0);
+    mf_blob_unref(blob);
+    CHECK(append_block(&b, FROM) && b.storage == MF_BUF_PAGES);
+    const unsigned char *data = b.data;
+    blob = mf_blob_cut(mf_buf_freeze(&b));
+    CHECK(blob && blob->data == data + 16 && blob->len == FROM - 16);
+    mf_blob_unref(blob);
+    mf_buf_release(&b);
+    mf_pages_unref(pages);
+}
+
 static void *ref_and_unref(void *blob)
 {
     for (int i = 0; i < 20000; i++)
@@ -137,6 +230,9 @@ int main(void)
     test_refusals();
     test_freeze_small();
     test_freeze_large();
+    test_store();
+    test_store_ends_first();
+    test_cut();
     test_references();
     test_errors();
     return check_report();

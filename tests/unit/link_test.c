@@ -1,119 +1,10 @@
 /* Links: frames of all sizes over real sockets and over a stream that trickles; ends, garbage, hostile frames. */
-#include "check.h"
+#include "link_pair.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
-#include "../../runtime/link.h"
 #include "../../runtime/loop.h"
-#include "../../runtime/sys_fd.h"
-
-/* What a receiver keeps of the frames. */
-struct inbox {
-    int frames;
-    struct mf_msg_head last;
-    int with_fd;
-    size_t bytes;
-    bool good;            /* all bodies had the bytes that pattern would give them */
-    struct mf_blob *kept; /* the last blob, if keep */
-    bool keep;
-    enum mf_err answer;
-    struct mf_link *echo;
-};
-
-static unsigned char pattern(uint64_t id, size_t i)
-{
-    return (unsigned char)(id * 31 + i * 7 + (i >> 8));
-}
-
-static enum mf_err receive(void *arg, const struct mf_link_frame *f)
-{
-    struct inbox *in = arg;
-    in->frames++;
-    in->last = f->head;
-    in->with_fd += f->fd >= 0 && fcntl(f->fd, F_GETFD) >= 0;
-    in->bytes += (size_t)f->head.length;
-    for (size_t i = 0; i < f->head.length; i++)
-        in->good = in->good && f->body[i] == pattern(f->head.id, i);
-    if (f->blob) {
-        in->good = in->good && f->blob->data == f->body && f->blob->len == f->head.length;
-        if (in->keep) {
-            mf_blob_unref(in->kept);
-            in->kept = mf_blob_ref(f->blob);
-        }
-    }
-    if (in->echo) {
-        struct mf_msg_part part = {f->body, (size_t)f->head.length};
-        CHECK(mf_link_send(in->echo, MF_MSG_PONG, f->head.id, &part, 1) == MF_OK);
-    }
-    return in->answer;
-}
-
-/* Two links and their inboxes. */
-struct pair {
-    struct mf_link *link[2];
-    struct inbox in[2];
-};
-
-static void open_pair(struct pair *p)
-{
-    int fd[2];
-    struct mf_fault fault;
-    *p = (struct pair){.in = {{.good = true}, {.good = true}}};
-    CHECK(mf_sys_socketpair(fd));
-    for (int i = 0; i < 2; i++) {
-        p->link[i] = mf_link_new(mf_stream_fd_new(fd[i], &fault), receive, &p->in[i], &fault);
-        CHECK(p->link[i] && mf_link_fd(p->link[i]) == fd[i] && mf_link_pending(p->link[i]) == 0);
-    }
-}
-
-static void close_pair(struct pair *p)
-{
-    for (int i = 0; i < 2; i++) {
-        CHECK(p->in[i].good);
-        mf_link_free(p->link[i]);
-        mf_blob_unref(p->in[i].kept);
-    }
-}
-
-static unsigned char *make_body(uint64_t id, size_t n)
-{
-    unsigned char *bytes = malloc(n ? n : 1);
-    for (size_t i = 0; i < n; i++)
-        bytes[i] = pattern(id, i);
-    return bytes;
-}
-
-/* Sends in three parts. */
-static enum mf_err send_body(struct mf_link *l, uint64_t id, size_t n)
-{
-    unsigned char *bytes = make_body(id, n);
-    struct mf_msg_part parts[3] = {{bytes, n / 3}, {NULL, 0}, {bytes + n / 3, n - n / 3}};
-    enum mf_err e = mf_link_send(l, MF_MSG_TASK, id, parts, 3);
-    free(bytes);
-    return e;
-}
-
-/* Reads and writes on both sides until the inbox has that many frames. */
-static void pump(struct pair *p, const struct inbox *in, int frames)
-{
-    for (long i = 0; in->frames < frames && i < 10000000; i++)
-        for (int side = 0; side < 2; side++)
-            if (mf_link_flush(p->link[side]) != MF_OK || mf_link_read(p->link[side], NULL) != MF_OK) {
-                CHECK(!"the link has ended");
-                return;
-            }
-    CHECK(in->frames == frames);
-}
-
-static const size_t sizes[] = {
-    0, 1, 2, 100, 4079, 4080, 65519, 65520, 65521, 200000, MF_MSG_INLINE, MF_MSG_INLINE + 1, 300000, 3000000};
-#define SIZES (int)(sizeof sizes / sizeof sizes[0])
 
 static void test_sizes(void)
 {
@@ -158,69 +49,7 @@ static void test_queue(void)
     close_pair(&p);
 }
 
-/* A blob outlives link and sender, and the sender does not write over it. */
-static void test_kept_blobs(void)
-{
-    struct pair p;
-    open_pair(&p);
-    p.in[1].keep = true;
-    CHECK(send_body(p.link[0], 1, 400000) == MF_OK);
-    pump(&p, &p.in[1], 1);
-    struct mf_blob *first = mf_blob_ref(p.in[1].kept);
-    for (int i = 2; i <= 10; i++) {
-        CHECK(send_body(p.link[0], (uint64_t)i, 400000 - (size_t)i) == MF_OK);
-        pump(&p, &p.in[1], i);
-    }
-    struct mf_blob *last = mf_blob_ref(p.in[1].kept);
-    close_pair(&p);
-    bool good = first && last && first->len == 400000 && last->len == 400000 - 10;
-    for (size_t i = 0; good && i < last->len; i++)
-        good = first->data[i] == pattern(1, i) && last->data[i] == pattern(10, i);
-    CHECK(good);
-    mf_blob_unref(first);
-    mf_blob_unref(last);
-}
-
-/* With no descriptors to be had, large bodies go through the stream. */
-static void test_no_descriptors(void)
-{
-    struct pair p;
-    struct rlimit limit, low;
-    open_pair(&p);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    low = limit;
-    low.rlim_cur = 3;
-    CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
-    CHECK(send_body(p.link[0], 5, 1000000) == MF_OK);
-    CHECK(mf_link_pending(p.link[0]) > 0);
-    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
-    pump(&p, &p.in[1], 1);
-    CHECK(p.in[1].last.length == 1000000);
-    close_pair(&p);
-}
-
 /* --- Ends ------------------------------------------------------------------------------------------------------- */
-
-/* What reading says after the peer wrote these bytes and, if it does, closed. */
-static enum mf_err after_bytes(const void *bytes, size_t n, bool greet, struct mf_fault *fault)
-{
-    int fd[2];
-    struct inbox in = {.good = true};
-    enum mf_err e = MF_OK;
-    static const unsigned char ping[MF_MSG_HEAD] = {12, 0, 0, 0, MF_MSG_PING};
-    CHECK(mf_sys_socketpair(fd));
-    struct mf_link *l = mf_link_new(mf_stream_fd_new(fd[0], NULL), receive, &in, NULL);
-    mf_link_limit(l, MF_MSG_MAX_HELLO);
-    if (greet)
-        CHECK(write(fd[1], ping, sizeof ping) == (ssize_t)sizeof ping);
-    CHECK(write(fd[1], bytes, n) == (ssize_t)n);
-    close(fd[1]);
-    for (int i = 0; i < 1000000 && e == MF_OK; i++)
-        e = mf_link_read(l, fault);
-    CHECK(mf_link_read(l, NULL) == e && in.frames == greet);
-    mf_link_free(l);
-    return e;
-}
 
 /* A descriptor that a frame has of its own is the link's during the call, and the sender's copy stays the sender's. */
 static void test_own_descriptor(void)
@@ -270,20 +99,6 @@ static void test_garbage(void)
     static const unsigned char unknown[MF_MSG_HEAD] = {12, 0, 0, 0, 99};
     CHECK(after_bytes(unknown, sizeof unknown, true, &fault) == MF_EINVAL);
     CHECK(strcmp(fault.text, "unknown message kind 99") == 0);
-}
-
-/* Claims of a body beside the stream that are not so: a descriptor that is missing, an area that is not there. */
-static void test_false_claims(void)
-{
-    unsigned char frame[MF_MSG_HEAD + MF_MSG_BESIDE_BODY] = {28, 0, 0, 0, MF_MSG_TASK, MF_MSG_BESIDE | MF_MSG_FD};
-    struct mf_fault fault;
-    frame[MF_MSG_HEAD + 2] = 16; /* a megabyte */
-    CHECK(after_bytes(frame, sizeof frame, true, &fault) == MF_EINVAL && strstr(fault.text, "without its descriptor"));
-    frame[5] = MF_MSG_BESIDE;
-    CHECK(after_bytes(frame, sizeof frame, true, &fault) == MF_EINVAL && strstr(fault.text, "shared memory"));
-    frame[MF_MSG_HEAD + 8] = 200;
-    CHECK(after_bytes(frame, sizeof frame, true, &fault) == MF_EINVAL && strstr(fault.text, "number 200"));
-    CHECK(after_bytes(frame, sizeof frame, false, &fault) == MF_EINVAL && strstr(fault.text, "not Moonfleet's"));
 }
 
 static void test_refusing_receiver(void)
@@ -494,12 +309,9 @@ int main(void)
     test_sizes();
     test_echo();
     test_queue();
-    test_kept_blobs();
-    test_no_descriptors();
     test_own_descriptor();
     test_ends();
     test_garbage();
-    test_false_claims();
     test_refusing_receiver();
     test_last_words();
     test_trickle();

@@ -24,6 +24,20 @@ static void test_head(void)
     CHECK(mf_msg_unpack_head(bytes, &back, NULL) == MF_OK && back.flags == (MF_MSG_FD | MF_MSG_BESIDE));
 }
 
+/* What stands in the stream for a body beside it: a claim, and a few bytes that are multiples of 16. */
+static void test_beside(void)
+{
+    for (uint64_t n = 0; n < 200; n++) {
+        struct mf_msg_head head = {.length = n, .kind = MF_MSG_TASK, .flags = MF_MSG_BESIDE}, back;
+        unsigned char bytes[MF_MSG_HEAD];
+        bool good = n >= MF_MSG_BESIDE_BODY && n <= MF_MSG_BESIDE_BODY + MF_AREA_PREFIX && n % 16 == 0;
+        mf_msg_pack_head(bytes, &head);
+        CHECK((mf_msg_unpack_head(bytes, &back, NULL) == MF_OK) == good);
+    }
+    CHECK(MF_MSG_TASK_HEAD % 16 == 0 && MF_MSG_TASK_HEAD <= MF_AREA_PREFIX);
+    CHECK(MF_MSG_RESULT_HEAD % 16 == 0 && MF_MSG_RESULT_HEAD <= MF_AREA_PREFIX);
+}
+
 /* A good head with one byte changed; what is said about it. */
 static const char *refused(int at, unsigned char value)
 {
@@ -267,11 +281,11 @@ static void test_broken_tasks(void)
     b.data[24] = 2; /* flags */
     CHECK(mf_msg_unpack_task(b.data, b.len, &task, NULL) == MF_EINVAL);
     b.data[24] = 0;
-    b.data[29] = 2; /* dependencies */
+    b.data[36] = 2; /* dependencies */
     CHECK(mf_msg_unpack_task(b.data, b.len, &task, NULL) == MF_EINVAL);
-    b.data[29] = 3;
+    b.data[36] = 3;
     CHECK(mf_msg_unpack_task(b.data, b.len, &task, NULL) == MF_OK);
-    memset(b.data + 33, 0xff, 8); /* length of args */
+    memset(b.data + 40, 0xff, 8); /* length of args */
     CHECK(mf_msg_unpack_task(b.data, b.len, &task, NULL) == MF_EINVAL);
     mf_buf_release(&b);
 }
@@ -288,6 +302,8 @@ static void test_result(void)
     CHECK(back.outcome == 3 && back.nanoseconds == r.nanoseconds && is(back.bytes, "bytes"));
     CHECK(mf_msg_unpack_result(body, MF_MSG_RESULT_HEAD, &back, NULL) == MF_OK && back.bytes.n == 0);
     CHECK(mf_msg_unpack_result(body, MF_MSG_RESULT_HEAD - 1, &back, NULL) == MF_EINVAL);
+    body[1] = 1; /* no outcome is so large */
+    CHECK(mf_msg_unpack_result(body, sizeof body, &back, NULL) == MF_EINVAL);
 }
 
 static void test_progress_and_output(void)
@@ -332,6 +348,7 @@ static void test_integers(void)
 int main(void)
 {
     test_head();
+    test_beside();
     test_broken_heads();
     test_names();
     test_hello();

@@ -3,8 +3,12 @@
 
 #include <math.h>
 #include <signal.h>
+#include <sys/mman.h>
 
+#include "../../runtime/area.h"
 #include "../../runtime/owner.h"
+#include "../../runtime/pages.h"
+#include "../../runtime/sys_mem.h"
 
 static enum mf_err wait_for(struct mf_owner *owner, struct mf_future *const *f, size_t n, size_t need, double seconds)
 {
@@ -266,6 +270,94 @@ static void test_alarm(void)
     mf_owner_unref(owner);
 }
 
+/* --- Memory that is kept ----------------------------------------------------------------------------------------- */
+
+static bool mapped(void *block)
+{
+    return msync(block, mf_sys_page(), MS_ASYNC) == 0;
+}
+
+/* An owner with pages and areas; a large body passes, and a block of pages is let go of. */
+static struct mf_owner *warm_owner(uint64_t warm, void **block)
+{
+    static const struct mf_runner none;
+    struct mf_owner *owner = mf_owner_new(&none, NULL, on_alarm, NULL);
+    struct mf_pages *pages = mf_pages_new();
+    if (!CHECK(owner && pages))
+        exit(check_report());
+    mf_owner_use(owner, NULL);
+    mf_owner_use(owner, pages);
+    mf_pages_unref(pages);
+    mf_owner_share(owner);
+    mf_owner_share(owner);
+    CHECK(owner->pages == pages && owner->areas);
+    owner->warm = warm;
+    pthread_mutex_lock(&owner->lock);
+    mf_owner_warm(owner);
+    pthread_mutex_unlock(&owner->lock);
+    *block = mf_pages_get(pages, MF_PAGES_LEAST);
+    mf_pages_put(pages, *block, MF_PAGES_LEAST);
+    return owner;
+}
+
+static void test_warm(void)
+{
+    void *block;
+    struct mf_owner *owner = warm_owner(mf_sys_span(1000), &block);
+    CHECK(mapped(block));
+    mf_owner_alarm_stop(owner);
+    mf_owner_unref(owner);
+    CHECK(!mapped(block));
+}
+
+/* Is an area kept that nobody uses? */
+static bool keeps_area(struct mf_owner *owner)
+{
+    size_t room;
+    unsigned char *storage = mf_area_storage(owner->areas, 1, &room);
+    if (storage)
+        mf_area_return(storage);
+    return storage != NULL;
+}
+
+/* Lends an area over both ends of a link. */
+static struct mf_blob *pass_body(struct mf_area_end *out, struct mf_area_end *in)
+{
+    static const struct mf_area_part nothing, body = {(const unsigned char *)"body", 4};
+    int fd;
+    CHECK(!mf_area_show_board(out, &fd) && mf_area_take_board(in, mf_area_board_bytes(), fd, NULL) == MF_OK);
+    int number = mf_area_put(out, &body, 1, body.n, &fd);
+    return mf_area_take(in, (uint64_t)number, body.n, &nothing, fd, NULL);
+}
+
+/* When nothing large has passed for a while, all is given back, and what is in use then a while after it is free. */
+static void test_cooling(void)
+{
+    void *block;
+    struct mf_area_end out = {0}, in = {0};
+    struct mf_owner *owner = warm_owner(1000000, &block);
+    mf_area_open(&out, owner->areas);
+    mf_area_open(&in, owner->areas);
+    struct mf_blob *blob = pass_body(&out, &in);
+    pthread_mutex_lock(&owner->lock);
+    mf_owner_warm(owner);
+    pthread_mutex_unlock(&owner->lock);
+    while (mapped(block))
+        sched_yield();
+    CHECK(blob && blob->len == 4 && memcmp(blob->data, "body", 4) == 0);
+    mf_blob_unref(blob);
+    while (keeps_area(owner))
+        sched_yield();
+    mf_area_close(&out);
+    mf_area_close(&in);
+    mf_owner_alarm_stop(owner);
+    pthread_mutex_lock(&owner->lock);
+    mf_owner_warm(owner); /* too late: no alarm will run any more */
+    pthread_mutex_unlock(&owner->lock);
+    CHECK(!owner->alarm_runs);
+    mf_owner_unref(owner);
+}
+
 int main(void)
 {
     alarm(60);
@@ -280,6 +372,8 @@ int main(void)
     test_other_signals(owner, pool);
     test_interrupt_before(owner, pool);
     test_alarm();
+    test_warm();
+    test_cooling();
     mf_runtime_close(owner);
     mf_owner_unref(owner);
     return check_report();

@@ -20,7 +20,7 @@ struct side {
     enum mf_err e;
 };
 
-static enum mf_err received(void *arg, const struct mf_link_frame *f)
+static enum mf_err received(void *arg, struct mf_link_frame *f)
 {
     struct side *s = arg;
     s->frames++;
@@ -239,7 +239,7 @@ static void test_descriptors(void)
     CHECK(write(fd, "01234567", 8) == 8);
     mf_msg_put64(body, 8);
     CHECK(mf_share_received(&s, &f, false) == MF_EINVAL);
-    CHECK(mf_sys_memfd_seal(fd));
+    CHECK(mf_sys_memfd_seal(fd, MF_SYS_SEAL_SIZE));
     CHECK(mf_share_received(&s, &f, false) == MF_OK && s.ngot == 1);
     mf_msg_put64(body, 9);
     f.head.id = 2;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,11 +70,31 @@ static void test_memory(void)
         CHECK(errno == ENOSYS);
         return;
     }
-    CHECK(closes_on_exec(fd) && !mf_sys_memfd_sealed(fd) && write(fd, "abc", 3) == 3);
-    CHECK(mf_sys_memfd_seal(fd) && mf_sys_memfd_sealed(fd));
+    CHECK(closes_on_exec(fd) && !mf_sys_memfd_sealed(fd, MF_SYS_SEAL_SIZE) && write(fd, "abc", 3) == 3);
+    CHECK(mf_sys_memfd_seal(fd, MF_SYS_SEAL_SIZE) && mf_sys_memfd_sealed(fd, MF_SYS_SEAL_SIZE));
     CHECK(ftruncate(fd, 0) != 0 && ftruncate(fd, 4) != 0 && pwrite(fd, "x", 1, 0) == 1);
+    CHECK(!mf_sys_memfd_sealed(fd, MF_SYS_SEAL_CONTENT) && !mf_sys_memfd_seal(fd, MF_SYS_SEAL_CONTENT));
     close(fd);
-    CHECK(!mf_sys_memfd_sealed(fd));
+    CHECK(!mf_sys_memfd_sealed(fd, MF_SYS_SEAL_SIZE));
+}
+
+/* Content that is sealed: written by the mapping that was there, and by nothing else. */
+static void test_sealed_content(void)
+{
+    int fd = mf_sys_memfd("test");
+    if (fd < 0)
+        return;
+    CHECK(write(fd, "abc", 3) == 3);
+    char *ours = mmap(NULL, 3, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    CHECK(ours != MAP_FAILED && mf_sys_memfd_seal(fd, MF_SYS_SEAL_CONTENT));
+    CHECK(mf_sys_memfd_sealed(fd, MF_SYS_SEAL_SIZE) && mf_sys_memfd_sealed(fd, MF_SYS_SEAL_CONTENT));
+    CHECK(mmap(NULL, 3, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && pwrite(fd, "x", 1, 0) != 1);
+    const char *theirs = mmap(NULL, 3, PROT_READ, MAP_SHARED, fd, 0);
+    ours[1] = 'B';
+    CHECK(theirs != MAP_FAILED && memcmp(theirs, "aBc", 3) == 0);
+    munmap((void *)(uintptr_t)theirs, 3);
+    munmap(ours, 3);
+    close(fd);
 }
 
 /* A word that has changed is not waited for; one that has not, until somebody wakes it. */
@@ -195,6 +216,7 @@ int main(void)
     test_making();
     test_event_and_poll();
     test_memory();
+    test_sealed_content();
     test_word();
     test_pidfd();
     test_close_on_exec_from();
