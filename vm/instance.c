@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../runtime/msg.h"
+#include "alloc.h"
 #include "codec.h"
 #include "interrupt.h"
 #include "lib.h"
@@ -258,7 +259,7 @@ static int make(lua_State *L)
 struct mf_instance *mf_instance_new(const struct mf_worker_info *info, struct mf_fault *fault)
 {
     struct mf_instance *w = mf_instance_alloc();
-    lua_State *L = w ? luaL_newstate() : NULL;
+    lua_State *L = !w ? NULL : info->pages ? mf_alloc_newstate(info->pages) : luaL_newstate();
     if (!L) {
         if (w)
             mf_instance_release(w);
@@ -270,8 +271,10 @@ struct mf_instance *mf_instance_new(const struct mf_worker_info *info, struct mf
     w->process = info->process;
     lua_pushcfunction(L, make);
     lua_pushlightuserdata(L, &(struct making){.instance = w, .info = info});
-    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK) {
+        w->rest = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024;
         return w;
+    }
     const char *text = lua_tostring(L, -1);
     mf_fault_set(fault, MF_ESYS, "worker %s cannot start: %s", info->name, text ? text : "unknown error");
     mf_instance_free(w);

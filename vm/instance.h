@@ -25,6 +25,7 @@ struct mf_instance {
     bool process;               /* it has a process of its own */
     bool forked;                /* it is a fork of its owner's interpreter: live values (live.h) are here */
     bool exiting;               /* the task called os.exit */
+    size_t large, rest; /* bytes of large messages since the collector has run for them, and of what was left then */
     int exit_code;
 };
 

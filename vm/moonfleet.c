@@ -16,7 +16,9 @@
 #include <string.h>
 
 #include "../runtime/log.h"
+#include "../runtime/pages.h"
 #include "../runtime/sys.h"
+#include "alloc.h"
 #include "interrupt.h"
 #include "state.h"
 
@@ -24,6 +26,7 @@
 
 struct mf_interp {
     lua_State *L;
+    struct mf_pages *pages; /* of the state's large blocks */
     bool ignore_env;
     volatile sig_atomic_t interrupted; /* set in a signal handler of this thread: the running call is to end */
 };
@@ -186,8 +189,10 @@ enum mf_status mf_open(const struct mf_config *config, struct mf_interp **out)
     *out = NULL;
     if (!interp)
         return MF_RUN_ERROR;
-    interp->L = luaL_newstate();
+    interp->pages = mf_pages_new();
+    interp->L = interp->pages ? mf_alloc_newstate(interp->pages) : NULL;
     if (!interp->L) {
+        mf_pages_unref(interp->pages);
         free(interp);
         return MF_RUN_ERROR;
     }
@@ -215,6 +220,7 @@ size_t mf_close(struct mf_interp *interp)
         return 0;
     protect(interp, body_shutdown, &call);
     lua_close(interp->L);
+    mf_pages_unref(interp->pages);
     free(interp);
     return call.cancelled;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../runtime/msg.h"
+#include "alloc.h"
 #include "codec.h"
 #include "instance.h"
 #include "interrupt.h"
@@ -19,6 +20,9 @@
 #include "live.h"
 #include "moonfleet.h"
 #include "session.h"
+
+#define LARGE       MF_ALLOC_LARGE /* bytes of a message; below, the collector's own pace will do */
+#define LARGE_TIMES 8              /* the large messages for which a collection is worth it, by what else there is */
 
 /* Where things stand on the stack while a task runs. */
 enum { FN = 1, FN2, ENV, DECODER, ENCODER, LIST, LIST2, FREE };
@@ -466,15 +470,35 @@ static void begin_task(struct mf_instance *w, const struct mf_task *task)
     mf_relay_attach(&w->relay, task->port);
 }
 
-static void end_task(struct mf_instance *w)
+static size_t large(size_t bytes)
+{
+    return bytes > LARGE ? bytes : 0;
+}
+
+/* A long string would wait for the collector long after the task; while such pass that are many times what else there
+ * is, to collect at once costs next to nothing. (In a fork it would, for all that it has inherited.) */
+static void collect(struct mf_instance *w, size_t bytes)
+{
+    w->large += bytes;
+    if (w->large < LARGE_TIMES * w->rest)
+        return;
+    lua_gc(w->L, LUA_GCCOLLECT);
+    w->large = 0;
+    w->rest = (size_t)lua_gc(w->L, LUA_GCCOUNT) * 1024;
+}
+
+/* bytes: of the large messages of the task. */
+static void end_task(struct mf_instance *w, size_t bytes)
 {
     lua_State *L = w->L;
+    lua_settop(L, 0);
+    if (bytes > 0 && !w->forked)
+        collect(w, bytes);
     mf_relay_attach(&w->relay, NULL);
     w->port = NULL;
     w->wanted = NULL;
     mf_instance_push_base(L);
     lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-    lua_settop(L, 0);
 }
 
 static enum mf_outcome run_task(void *worker, const struct mf_task *task, struct mf_buf *result)
@@ -502,7 +526,7 @@ static enum mf_outcome run_task(void *worker, const struct mf_task *task, struct
         if (lua_pcall(L, 2, 0, 0) != LUA_OK)
             result->len = 0;
     }
-    end_task(w);
+    end_task(w, large(task->args.len) + large(result->len));
     return status == LUA_OK ? MF_OUTCOME_VALUE : MF_OUTCOME_ERROR;
 }
 

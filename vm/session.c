@@ -7,6 +7,7 @@
 
 #include "../runtime/block.h"
 #include "../runtime/sys.h"
+#include "alloc.h"
 #include "instance.h"
 #include "run.h"
 
@@ -75,6 +76,7 @@ static struct mf_session *make(lua_State *L)
     s->owner = mf_runtime_new(&mf_run_runner, s, &fault);
     if (!s->owner)
         luaL_error(L, "moonfleet: %s", fault.text);
+    mf_owner_use(s->owner, mf_alloc_pages(L));
     mf_buf_use(&s->code, s->owner->pages, NULL);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, session_gc);

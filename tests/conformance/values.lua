@@ -171,4 +171,23 @@ return function(t)
         assert.equal(100000, #back)
         assert.equal(77777, back[77777])
     end)
+
+    -- Sizes on both sides of where bodies are handed over in another way, and where memory comes from somewhere else.
+    it("carries bodies of all sizes, again and again, while some are held", function()
+        local held, texts = {}, {}
+        for i, size in ipairs({ 1 << 18, (1 << 18) + 1, 3000000, 33 << 20, 400000 }) do
+            texts[i] = (tostring(i) .. "23456789abcdef"):rep(size // 15 + 1):sub(1, size)
+            assert.is_true(send(texts[i]) == texts[i], size)
+            held[i] = mf.future(function(given)
+                return { given.text, #given.text }
+            end, { text = texts[i] })
+        end
+        for i, f in ipairs(held) do
+            local back = f:value()
+            assert.is_true(back[1] == texts[i] and back[2] == #texts[i], i)
+        end
+        assert.is_true(mf.future(function(a, b)
+            return a[1] .. b
+        end, held[3], texts[3]):value() == texts[3] .. texts[3])
+    end)
 end
