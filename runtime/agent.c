@@ -223,8 +223,12 @@ static bool open_instance(struct agent *a)
 {
     struct mf_agent_link *master = a->master;
     struct mf_fault fault = {0};
-    struct mf_worker_info info = {
-        .name = a->name, .init = master->payload, .process = true, .fetches = true, .pages = master->owner->pages};
+    struct mf_worker_info info = {.name = a->name,
+                                  .init = master->payload,
+                                  .process = true,
+                                  .fetches = true,
+                                  .pages = master->owner->pages,
+                                  .host = master->runner->host};
     if (a->instance)
         return true;
     pthread_mutex_unlock(&master->owner->lock);

@@ -34,7 +34,7 @@ static void work(void *arg, int socket)
 {
     const struct birth *b = arg;
     struct mf_owner *owner = b->pool->owner;
-    struct mf_worker_info info = {.name = b->name, .init = b->pool->init, .process = true};
+    struct mf_worker_info info = {.name = b->name, .init = b->pool->init, .process = true, .host = owner->runner->host};
     struct mf_agent_options options = {.runner = owner->runner, .name = b->name};
     struct mf_fault fault = {0};
     mf_fleet_forget(owner);

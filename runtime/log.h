@@ -7,6 +7,7 @@
 #define MF_LOG_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "err.h"
 
@@ -21,6 +22,20 @@ extern atomic_uint mf_log_areas; /* the areas that are on */
 /* SPEC is "area[,area...][:file]" with the areas future, pool, backend, all; lines go to stderr or are appended to
  * the file. Returns MF_EINVAL naming an unknown area, MF_ESYS naming a file that cannot be opened. */
 enum mf_err mf_log_configure(const char *spec, struct mf_fault *fault);
+
+/* Lines go to sink (without the newline; any thread, also several at once) from now on, in place of stderr or a file, or no
+ * longer when it is NULL; sink must live on until another call has returned. */
+struct mf_log_sink {
+    void (*line)(void *arg, const char *text, size_t n);
+    void *arg;
+};
+void mf_log_to(const struct mf_log_sink *sink);
+
+/* The same, but only if sink is where they go, and tracing ends. */
+void mf_log_end(const struct mf_log_sink *sink);
+
+/* In a forked child: what the parent's sink does is not for its child. */
+void mf_log_forget(void);
 
 /* Writes one line if the area is on. Any thread; not from a signal handler. */
 #define mf_log(area, ...)                                                                                              \

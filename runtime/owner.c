@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "sys.h"
+#include "sys_fd.h"
 
 #define SPIN_NS             60000 /* about what one sleep and wake-up costs */
 #define SPIN_TURNS_PER_LOOK 16u   /* looking at the clock costs as much as some pauses */
@@ -38,6 +39,7 @@ struct mf_owner *mf_owner_new(const struct mf_runner *runner, void *context, uin
     o->on_alarm = on_alarm;
     o->warm = WARM_NS;
     o->cool_at = MF_SYS_NEVER;
+    o->notes[0] = o->notes[1] = -1;
     atomic_init(&o->refs, 1);
     mf_list_init(&o->pools);
     return o;
@@ -52,14 +54,19 @@ void mf_owner_unref(struct mf_owner *o)
 {
     if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
         return;
+    const struct mf_runner *runner = o->runner;
     mf_loop_free(o->loop);
     mf_areas_unref(o->areas);
     mf_pages_unref(o->pages);
+    if (o->notes[0] >= 0)
+        mf_sys_event_close(o->notes);
     sem_destroy(&o->wake);
     pthread_cond_destroy(&o->alarm_changed);
     pthread_mutex_destroy(&o->output_lock);
     pthread_mutex_destroy(&o->lock);
     free(o);
+    if (runner->dropped)
+        runner->dropped(runner);
 }
 
 void mf_owner_use(struct mf_owner *o, struct mf_pages *pages)
@@ -198,8 +205,29 @@ void mf_owner_nudge(struct mf_owner *o)
     sem_post(&o->wake);
 }
 
+int mf_owner_notes(struct mf_owner *o)
+{
+    pthread_mutex_lock(&o->lock);
+    if (o->notes[0] < 0 && !mf_sys_event_new(o->notes))
+        o->notes[0] = o->notes[1] = -1;
+    if (o->notes[0] >= 0)
+        mf_sys_event_post(o->notes); /* futures may have been resolved before */
+    pthread_mutex_unlock(&o->lock);
+    return o->notes[0];
+}
+
+void mf_owner_read_notes(struct mf_owner *o)
+{
+    pthread_mutex_lock(&o->lock);
+    if (o->notes[0] >= 0)
+        mf_sys_event_drain(o->notes);
+    pthread_mutex_unlock(&o->lock);
+}
+
 void mf_owner_resolved(struct mf_owner *o, struct mf_future *f)
 {
+    if (o->notes[0] >= 0)
+        mf_sys_event_post(o->notes);
     if (o->hooks)
         o->hooks->final(o, f);
     if (!f->watched)

@@ -60,6 +60,7 @@ struct mf_owner {
     struct mf_areas *areas;   /* of the links to agents on this machine, a reference; NULL: none are shared */
     uint64_t warm;            /* nanoseconds for which memory of large bodies is kept after the last one */
     uint64_t cool_at;         /* when pages and areas give back what they keep; MF_SYS_NEVER: they keep nothing */
+    int notes[2];             /* of mf_owner_notes; -1: nobody has asked for it */
     bool turns;               /* the owner's own thread turns the loop */
     uint64_t expected;        /* until then an answer is likely to come, and worth being awake for */
     atomic_bool untidy;       /* something was let go of by a finalizer, or a worker has left */
@@ -108,6 +109,11 @@ void mf_owner_nudge(struct mf_owner *owner);
 
 /* f became final. Lock held. */
 void mf_owner_resolved(struct mf_owner *owner, struct mf_future *f);
+
+/* A descriptor that becomes readable (at once, too) when a future is resolved, and stays so until mf_owner_read_notes;
+ * made at the first call and closed with the owner. -1 and errno when there is none. The owner's thread, lock not held. */
+int mf_owner_notes(struct mf_owner *owner);
+void mf_owner_read_notes(struct mf_owner *owner);
 
 /* --- The alarm -------------------------------------------------------------------------------------------------- */
 

@@ -61,11 +61,16 @@ struct mf_worker_info {
     bool process;               /* the worker is a process of its own: ending it ends nothing else */
     bool fetches;               /* its tasks' ports can fetch modules */
     struct mf_pages *pages;     /* for its large blocks; alive as long as the worker; NULL: there is none */
+    void *host;                 /* the runner's */
 };
 
 struct mf_msg_hello;
 
 struct mf_runner {
+    void *host; /* the runner's own: every worker's info has it */
+    /* May be NULL: an owner that was given the runner is gone, and with it all workers that could call the runner. */
+    void (*dropped)(const struct mf_runner *runner);
+
     /* What the runner is, for the greeting between master and agent (msg.h). */
     const struct mf_msg_hello *hello;
 

@@ -233,7 +233,13 @@ void mf_sys_spin(unsigned turn, unsigned yield_every)
 
 /* --- Threads and interruption ---------------------------------------------------------------------------------- */
 
-static _Thread_local struct mf_sys_interrupt *volatile interrupts; /* innermost first */
+/* Signal handlers look at it, so in a library that is loaded late it must not be made by the first look. */
+#if defined(__GLIBC__)
+#define EARLY __attribute__((tls_model("initial-exec")))
+#else
+#define EARLY
+#endif
+static _Thread_local struct mf_sys_interrupt *volatile interrupts EARLY; /* innermost first */
 static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool installed;           /* under install_lock */
 static struct sigaction earlier; /* written before the handler can run, then only read */

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "sys_fd.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -11,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -261,6 +263,26 @@ void mf_sys_signal_with_parent(int signal)
     prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0);
 #else
     (void)signal;
+#endif
+}
+
+bool mf_sys_library(char *path, size_t n)
+{
+#ifdef __linux__
+    static const char here = 0;
+    Dl_info info;
+    if (!dladdr(&here, &info) || !info.dli_fname)
+        return false;
+    char *absolute = strchr(info.dli_fname, '/') ? realpath(info.dli_fname, NULL) : NULL;
+    if (!absolute) /* of the program, whose first argument need not be a path */
+        return mf_sys_program(path, n);
+    bool fits = (size_t)snprintf(path, n, "%s", absolute) < n;
+    free(absolute);
+    return fits;
+#else
+    (void)path;
+    (void)n;
+    return false;
 #endif
 }
 

@@ -71,4 +71,8 @@ void mf_sys_signal_with_parent(int signal);
 /* The path of the running program, or of something that execs it; false when the system does not tell. */
 bool mf_sys_program(char *path, size_t n);
 
+/* The absolute path of the file that this code was loaded from: the program, or a shared library. False when the system does not
+ * tell. */
+bool mf_sys_library(char *path, size_t n);
+
 #endif

@@ -37,8 +37,11 @@ static bool run_setup(struct mf_worker *w, const struct mf_setup *setup)
 bool mf_worker_open(struct mf_worker *w, struct mf_fault *fault)
 {
     struct mf_owner *owner = w->pool->owner;
-    struct mf_worker_info info = {
-        .name = w->name, .init = w->pool->init, .fetches = w->port.fetch != NULL, .pages = owner->pages};
+    struct mf_worker_info info = {.name = w->name,
+                                  .init = w->pool->init,
+                                  .fetches = w->port.fetch != NULL,
+                                  .pages = owner->pages,
+                                  .host = owner->runner->host};
     w->instance = owner->runner->open(&info, fault);
     if (!w->instance)
         return false;

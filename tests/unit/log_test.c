@@ -133,6 +133,52 @@ static void test_threads(void)
     free(text);
 }
 
+/* --- A sink --- */
+
+static atomic_int sunk;
+static char last_line[600];
+
+static void sink_line(void *arg, const char *text, size_t n)
+{
+    CHECK(arg == &sunk && text[n - 1] != '\n' && n < sizeof last_line);
+    memcpy(last_line, text, n);
+    last_line[n] = '\0';
+    atomic_fetch_add(&sunk, 1);
+}
+
+/* Lines go to the sink as they would to the file; who ends another's sink changes nothing. */
+static void test_sink(void)
+{
+    const struct mf_log_sink sink = {.line = sink_line, .arg = &sunk}, other = sink;
+    char spec[400];
+    struct mf_fault fault;
+    snprintf(spec, sizeof spec, "pool:%s", path);
+    CHECK(mf_log_configure(spec, &fault) == MF_OK);
+    CHECK(truncate(path, 0) == 0);
+    mf_log_to(&sink);
+    mf_log(MF_LOG_POOL, "to the %s", "sink");
+    mf_log(MF_LOG_FUTURE, "not this");
+    CHECK(sunk == 1 && strstr(last_line, "to the sink (log_test.c:"));
+    char *text = malloc(4096);
+    CHECK(slurp(text, 4096) == 0);
+    mf_log_end(&other);
+    mf_log(MF_LOG_POOL, "again");
+    CHECK(sunk == 2);
+    mf_log_end(&sink);
+    mf_log(MF_LOG_POOL, "tracing has ended");
+    CHECK(sunk == 2 && mf_log_areas == 0 && slurp(text, 4096) == 0);
+    mf_log_configure(spec, &fault);
+    mf_log_to(&sink);
+    mf_log_forget(); /* as in a fork */
+    mf_log(MF_LOG_POOL, "nobody");
+    CHECK(sunk == 2 && slurp(text, 4096) == 0);
+    mf_log_configure(spec, &fault);
+    mf_log_forget(); /* a file stays */
+    mf_log(MF_LOG_POOL, "in the file");
+    CHECK(slurp(text, 4096) > 0 && strstr(text, "in the file"));
+    free(text);
+}
+
 int main(void)
 {
     const char *tmp = getenv("TMPDIR");
@@ -146,6 +192,7 @@ int main(void)
     test_lines();
     test_long_line();
     test_threads();
+    test_sink();
     unlink(path);
     rmdir(folder);
     return check_report();

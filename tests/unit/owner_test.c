@@ -2,6 +2,7 @@
 #include "fake.h"
 
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -358,6 +359,42 @@ static void test_cooling(void)
     mf_owner_unref(owner);
 }
 
+/* The descriptor tells of futures that have been resolved, before it was asked for and later, until that is read. */
+static void test_notes(struct mf_owner *owner, struct mf_pool *pool)
+{
+    struct pollfd fd = {.events = POLLIN};
+    fd.fd = mf_owner_notes(owner);
+    CHECK(fd.fd >= 0 && mf_owner_notes(owner) == fd.fd);
+    CHECK(poll(&fd, 1, 0) == 1);
+    mf_owner_read_notes(owner);
+    CHECK(poll(&fd, 1, 0) == 0);
+    struct mf_future *f = fake_plain(pool, FAKE_ECHO, "x");
+    CHECK(poll(&fd, 1, 30000) == 1 && mf_runtime_poll(owner, f));
+    mf_owner_read_notes(owner);
+    CHECK(poll(&fd, 1, 0) == 0);
+    mf_future_unref(f);
+}
+
+static int dropped;
+
+static void count_dropped(const struct mf_runner *runner)
+{
+    dropped += runner->host == &dropped;
+}
+
+static void test_dropped(void)
+{
+    const struct mf_runner runner = {.host = &dropped, .dropped = count_dropped};
+    struct mf_owner *owner = mf_owner_new(&runner, NULL, on_alarm, NULL);
+    if (!CHECK(owner != NULL))
+        return;
+    mf_owner_ref(owner);
+    mf_owner_unref(owner);
+    CHECK(dropped == 0);
+    mf_owner_unref(owner);
+    CHECK(dropped == 1);
+}
+
 int main(void)
 {
     alarm(60);
@@ -374,6 +411,8 @@ int main(void)
     test_alarm();
     test_warm();
     test_cooling();
+    test_notes(owner, pool);
+    test_dropped();
     mf_runtime_close(owner);
     mf_owner_unref(owner);
     return check_report();

@@ -209,6 +209,9 @@ static void test_program(void)
         return;
     CHECK(path[0] == '/' && access(path, X_OK) == 0);
     CHECK(!mf_sys_program(tiny, sizeof tiny));
+    char library[4096]; /* this code is part of the program */
+    CHECK(mf_sys_library(library, sizeof library) && strcmp(library, path) == 0);
+    CHECK(!mf_sys_library(tiny, sizeof tiny));
 }
 
 int main(void)
