@@ -55,12 +55,14 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissin
 	-Wpointer-arith -Wformat=2 -Werror
 SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 # A product is never fused with a sum: the last bit of random numbers would then differ between machines.
-ALL_CFLAGS = -std=c11 $(CFLAGS) -ffp-contract=off $(SANITIZE_FLAGS) -fvisibility=hidden -pthread $(WARNINGS)
+ALL_CFLAGS = -std=c11 $(CFLAGS) -ffp-contract=off $(SANITIZE_FLAGS) -fvisibility=hidden -fPIC -pthread $(WARNINGS)
 ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L $(if $(HOOKS),-DMF_TEST_HOOKS) $(CPPFLAGS)
 ALL_LDFLAGS = $(SANITIZE_FLAGS) -pthread $(LDFLAGS)
 # Lua's functions are there for C modules; all symbols are found at the start, and not anew in each fork.
 PROGRAM_LDFLAGS = -Wl,-E -Wl,-z,now
 SYSTEM_LIBS = -lm -ldl
+# Shared objects stay mapped, since threads may run in them to the end. Only what vm/*.map names is seen of them.
+SHARED_LDFLAGS = -shared -Wl,-z,now -Wl,-z,nodelete
 LDLIBS = $(SSH_LIBS) $(SYSTEM_LIBS)
 # For the loops over numbers in runtime/array_*.c: vectors, and no errno or traps of single elements, which would forbid
 # them. No result depends on these.
@@ -72,16 +74,19 @@ KERNEL_CFLAGS += $(if $(shell pkg-config --exists openblas 2>/dev/null && echo y
 # A node build, which needs only the C library, has launch_none.c in the place of launch_ssh.c.
 RUNTIME_SRC := $(sort $(filter-out runtime/launch_none.c,$(wildcard runtime/*.c)))
 VM_SRC := $(sort $(wildcard vm/*.c))
-PROGRAM_SRC := vm/main.c vm/repl.c
+PROGRAM_SRC := vm/main.c $(wildcard vm/repl*.c)
+STOCK_SRC := vm/stock.c
 STDLIB_LUA := $(sort $(wildcard stdlib/moonfleet/*.lua))
 HOOKED_SRC := $(shell grep -l '"hooks.h"' runtime/*.c)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
-EMBED_SRC := $(sort $(wildcard tests/embed/*.c))
+# The other hosts of tests/embed are built against an installed tree (tests/install_spec.lua).
+EMBED_SRC := $(addprefix tests/embed/,faults.c api.c)
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 RUNTIME_OBJ := $(call object,$(RUNTIME_SRC))
-VM_OBJ := $(call object,$(filter-out $(PROGRAM_SRC),$(VM_SRC))) $(BUILD)/stdlib.o
+VM_OBJ := $(call object,$(filter-out $(PROGRAM_SRC) $(STOCK_SRC),$(VM_SRC))) $(BUILD)/stdlib.o
+STOCK_OBJ := $(call object,$(STOCK_SRC))
 PROGRAM_OBJ := $(call object,$(PROGRAM_SRC))
 HOOKED_OBJ := $(patsubst %.c,$(BUILD)/hooks/%.o,$(HOOKED_SRC))
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
@@ -95,11 +100,17 @@ HOOKS_PROGRAM := $(BUILD)/hooks/moonfleet
 NODE_PROGRAM := $(BUILD)/moonfleet-node
 RUNTIME_LIB := $(BUILD)/libmfruntime.a
 LIBRARY := $(BUILD)/libmoonfleet.a
+# The number that programs are linked to changes with the interface, the other one with the version.
+VERSION := $(shell sed -n 's/^\#define MF_VERSION *"\(.*\)"/\1/p' vm/moonfleet.h)
+SONAME := libmoonfleet.so.0
+SHARED := $(BUILD)/libmoonfleet.so.$(VERSION)
+# What a stock Lua loads; Lua itself is there already.
+MODULE := $(BUILD)/moonfleet.so
 
 # ---- public targets; what they need installed comes first, so the second half is a make of its own ------------
-.PHONY: all demo test check asan ubsan tsan fuzz bench kernels install uninstall clean help
+.PHONY: all demo test check asan ubsan tsan fuzz bench kernels install uninstall install-rock clean help
 
-all: need-lua need-ssh $(PROGRAM) $(NODE_PROGRAM) $(LIBRARY) $(RUNTIME_LIB)
+all: need-lua need-ssh $(PROGRAM) $(NODE_PROGRAM) $(LIBRARY) $(RUNTIME_LIB) $(SHARED) $(MODULE)
 
 demo:
 	@sh scripts/deps.sh demo
@@ -146,19 +157,43 @@ kernels: $(BUILD)/flags
 	@for file in runtime/array_*.c; do \
 		$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(KERNEL_CFLAGS) -fopt-info-vec-optimized -c -o /dev/null $$file; done
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
-	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/moonfleet
-	install -d $(DESTDIR)$(PREFIX)/lib/moonfleet
-	install -m 755 $(NODE_PROGRAM) $(DESTDIR)$(PREFIX)/lib/moonfleet/moonfleet-node
-	install -m 644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/libmoonfleet.a
-	install -m 644 vm/moonfleet.h $(DESTDIR)$(PREFIX)/include/moonfleet.h
+# mode:what:where below PREFIX
+INSTALLED = 755:$(PROGRAM):bin/moonfleet 755:$(NODE_PROGRAM):lib/moonfleet/moonfleet-node \
+	644:$(LIBRARY):lib/libmoonfleet.a 755:$(SHARED):lib/$(notdir $(SHARED)) 644:vm/moonfleet.h:include/moonfleet.h \
+	644:$(BUILD)/moonfleet.pc:lib/pkgconfig/moonfleet.pc 755:$(MODULE):lib/lua/5.4/moonfleet.so \
+	644:vm/moonfleet.1:share/man/man1/moonfleet.1 644:vm/moonfleet.3:share/man/man3/moonfleet.3 \
+	644:scripts/moonfleet.bash:share/bash-completion/completions/moonfleet \
+	644:scripts/moonfleet.zsh:share/zsh/site-functions/_moonfleet \
+	644:scripts/moonfleet.fish:share/fish/vendor_completions.d/moonfleet.fish
+# where:what it points to
+LINKED = lib/$(SONAME):$(notdir $(SHARED)) lib/libmoonfleet.so:$(SONAME)
+word_of = $(word $(1),$(subst :, ,$(2)))
+into = $(DESTDIR)$(PREFIX)
+
+define install_file
+install -d $(dir $(into)/$(call word_of,3,$(1)))
+install -m $(call word_of,1,$(1)) $(call word_of,2,$(1)) $(into)/$(call word_of,3,$(1))
+
+endef
+define install_link
+ln -sf $(call word_of,2,$(1)) $(into)/$(call word_of,1,$(1))
+
+endef
+
+install: all $(BUILD)/moonfleet.pc
+	@$(foreach file,$(INSTALLED),$(call install_file,$(file)))
+	@$(foreach link,$(LINKED),$(call install_link,$(link)))
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/lib/moonfleet/moonfleet-node
-	rmdir $(DESTDIR)$(PREFIX)/lib/moonfleet 2>/dev/null || true
-	rm -f $(DESTDIR)$(PREFIX)/bin/moonfleet $(DESTDIR)$(PREFIX)/lib/libmoonfleet.a \
-		$(DESTDIR)$(PREFIX)/include/moonfleet.h
+	rm -f $(foreach file,$(INSTALLED),$(into)/$(call word_of,3,$(file))) \
+		$(foreach link,$(LINKED),$(into)/$(call word_of,1,$(link)))
+	rmdir $(into)/lib/moonfleet 2>/dev/null || true
+
+# For luarocks (moonfleet-scm-1.rockspec), which says where its folders are.
+install-rock: all
+	install -d $(BINDIR) $(LIBDIR)
+	install -m 755 $(PROGRAM) $(NODE_PROGRAM) $(BINDIR)
+	install -m 755 $(MODULE) $(LIBDIR)/moonfleet.so
 
 clean:
 	rm -rf $(BUILD)
@@ -207,9 +242,23 @@ define remember
 @printf '%s\n' "$(1)" | cmp -s - $@ || printf '%s\n' "$(1)" > $@
 endef
 
+# What a program that links with the library must say; with --static, for libmoonfleet.a (-Wl,-E: for C modules).
+define PC
+prefix=$(PREFIX)
+Name: moonfleet
+Description: Lua whose futures and maps run on all cores, as a library
+Version: $(VERSION)
+Cflags: -I$${prefix}/include
+Libs: -L$${prefix}/lib -lmoonfleet
+Libs.private: $(strip $(LUA_LIBS) $(LDLIBS)) -pthread -Wl,-E
+endef
+
 $(BUILD)/flags: FORCE
 	$(call remember,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(LUA_CFLAGS) $(SSH_CFLAGS) $(ALL_LDFLAGS) \
 		$(LUA_LDLIBS) $(LDLIBS))
+
+$(BUILD)/moonfleet.pc: FORCE
+	$(file >$@,$(PC))
 
 $(BUILD)/sources: FORCE
 	$(call remember,$(RUNTIME_SRC) $(VM_SRC) $(STDLIB_LUA))
@@ -239,6 +288,13 @@ $(RUNTIME_LIB): $(RUNTIME_OBJ) $(BUILD)/sources
 
 $(LIBRARY): $(RUNTIME_OBJ) $(VM_OBJ) $(BUILD)/sources
 	@echo "  AR  $@"; rm -f $@; $(AR) rcs $@ $(RUNTIME_OBJ) $(VM_OBJ)
+
+$(SHARED): $(RUNTIME_OBJ) $(VM_OBJ) $(BUILD)/sources vm/moonfleet.map
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(SHARED_LDFLAGS) -Wl,--version-script=vm/moonfleet.map -Wl,-soname,$(SONAME) \
+		-o $@ $(RUNTIME_OBJ) $(VM_OBJ) $(LUA_LIBS) $(LDLIBS)
+
+$(MODULE): $(STOCK_OBJ) $(RUNTIME_OBJ) $(VM_OBJ) $(BUILD)/sources vm/stock.map
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(SHARED_LDFLAGS) -Wl,--version-script=vm/stock.map -o $@ $(STOCK_OBJ) $(RUNTIME_OBJ) $(VM_OBJ) $(LDLIBS)
 
 $(PROGRAM): $(PROGRAM_OBJ) $(LIBRARY)
 	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)

@@ -115,6 +115,9 @@ void mf_decode_call(lua_State *L, int nargs, size_t len);
  * standard libraries are open and before user code runs: remembers the pristine globals (name -> value). */
 void mf_codec_open(lua_State *L);
 
+/* The same in a Lua that has run user code before: only what is the standard library's counts as pristine. */
+void mf_codec_open_stock(lua_State *L);
+
 /* In a fork of an owner: from now on the table at base holds the state's globals; the one at pristine holds what counts as
  * pristine among them. Functions of the standard library may have been replaced. */
 void mf_codec_adopt(lua_State *L, int base, int pristine);

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "../runtime/msg.h"
-#include "alloc.h"
 #include "codec.h"
 #include "interrupt.h"
 #include "lib.h"
@@ -116,8 +115,9 @@ void mf_instance_push_require(lua_State *L)
     lua_pushcclosure(L, require_in_base, 1);
 }
 
-static void replace_library(lua_State *L, struct mf_instance *w)
+static void replace_library(lua_State *L, void *arg)
 {
+    struct mf_instance *w = arg;
     mf_relay_capture(L, &w->relay);
     mf_random_open(L, &w->random);
     lua_getglobal(L, LUA_OSLIBNAME);
@@ -126,6 +126,7 @@ static void replace_library(lua_State *L, struct mf_instance *w)
     mf_instance_push_require(L);
     lua_setglobal(L, "require");
     lua_pop(L, 1);
+    mf_embed_add(L, w->embed, true);
 }
 
 /* --- Init: what a pool tells its workers ------------------------------------------------------------------------- */
@@ -234,6 +235,7 @@ void mf_instance_release(struct mf_instance *w)
 {
     mf_prepared_release(&w->prepared);
     mf_relay_release(&w->relay);
+    mf_embed_unref(w->embed);
     free(w);
 }
 
@@ -248,7 +250,8 @@ static int make(lua_State *L)
     struct making *m = lua_touserdata(L, 1);
     lua_settop(L, 0);
     mf_instance_bind(L, m->instance);
-    mf_state_open_worker(L, replace_library, m->instance);
+    mf_embed_bind(L, m->instance->embed);
+    mf_state_open(L, replace_library, m->instance);
     if (m->info->fetches)
         add_searcher(L, m->instance);
     apply_init(L, m->info->init);
@@ -259,7 +262,7 @@ static int make(lua_State *L)
 struct mf_instance *mf_instance_new(const struct mf_worker_info *info, struct mf_fault *fault)
 {
     struct mf_instance *w = mf_instance_alloc();
-    lua_State *L = !w ? NULL : info->pages ? mf_alloc_newstate(info->pages) : luaL_newstate();
+    lua_State *L = w ? mf_embed_newstate(info->host, info->pages) : NULL;
     if (!L) {
         if (w)
             mf_instance_release(w);
@@ -267,6 +270,7 @@ struct mf_instance *mf_instance_new(const struct mf_worker_info *info, struct mf
         return NULL;
     }
     w->L = L;
+    w->embed = mf_embed_ref(info->host);
     w->name = info->name;
     w->process = info->process;
     lua_pushcfunction(L, make);

@@ -7,13 +7,15 @@
 #include <stdbool.h>
 
 #include "../runtime/runner.h"
+#include "embed.h"
 #include "prepared.h"
 #include "random.h"
 #include "relay.h"
 
 struct mf_instance {
     lua_State *L;
-    const char *name; /* of the worker */
+    const char *name;       /* of the worker */
+    struct mf_embed *embed; /* a reference; NULL in a worker of a stock Lua */
     struct mf_relay relay;
     struct mf_random random;
     struct mf_prepared prepared;

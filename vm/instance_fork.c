@@ -17,6 +17,7 @@
 #include "codec.h"
 #include "engine.h"
 #include "instance.h"
+#include "interp.h"
 #include "names.h"
 #include "session.h"
 
@@ -193,8 +194,11 @@ static int adopt(lua_State *L)
     struct mf_instance *w = a->instance = take_twin(L);
     mf_engine_rest(L);
     w->name = a->info->name;
+    w->embed = mf_embed_ref(a->info->host);
     w->init = a->info->init;
     succeed(mf_instance_of(L), w);
+    mf_interp_adopted(L, &w->relay);
+    mf_log_forget();
     replace_base(L);
     mf_instance_bind(L, w);
     replace_library(L, w);

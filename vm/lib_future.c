@@ -483,7 +483,7 @@ static int core_wait(lua_State *L)
         lua_pop(L, 1);
     }
     size_t need = count < 0 ? 0 : (size_t)(count < n ? count : n), done = 0;
-    if (need && mf_runtime_wait(mf_session_get(L)->owner, futures, (size_t)n, need, deadline) == MF_EINTR)
+    if (need && mf_session_wait(mf_session_get(L), futures, (size_t)n, need, deadline) == MF_EINTR)
         return luaL_error(L, "interrupted!");
     for (lua_Integer i = 0; i < n; i++)
         done += mf_future_final(futures[i]);

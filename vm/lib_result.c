@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "../runtime/sys.h"
-#include "instance.h"
+#include "interp.h"
 #include "lib.h"
 
 uint64_t mf_lib_check_deadline(lua_State *L, int idx)
@@ -22,7 +22,7 @@ bool mf_lib_wait(lua_State *L, struct mf_future *f, uint64_t deadline)
 {
     if (mf_future_final(f))
         return true;
-    enum mf_err e = mf_runtime_wait(mf_session_get(L)->owner, &f, 1, 1, deadline);
+    enum mf_err e = mf_session_wait(mf_session_get(L), &f, 1, 1, deadline);
     if (e == MF_EINTR)
         luaL_error(L, "interrupted!");
     return e == MF_OK;
@@ -36,8 +36,7 @@ static void print_output(lua_State *L, struct mf_lib_future *object)
     object->printed = true;
     if (!f->extra || !f->extra->output.len || f->output != MF_OUTPUT_RELAY)
         return;
-    struct mf_instance *w = mf_instance_of(L);
-    mf_relay_print(w ? &w->relay : NULL, f->extra->output.data, f->extra->output.len);
+    mf_relay_print(mf_interp_relay(L), f->extra->output.data, f->extra->output.len);
 }
 
 void mf_lib_finish(lua_State *L, struct mf_lib_future *object)

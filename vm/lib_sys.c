@@ -1,13 +1,13 @@
 /* Small things for Lua: time, cores, the terminal, and what a task knows of itself. Opens the module. */
 #include <lauxlib.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "../runtime/launch_spawn.h"
 #include "../runtime/sys.h"
 #include "instance.h"
+#include "interp.h"
 #include "lib.h"
+#include "place.h"
 
 static int core_now(lua_State *L)
 {
@@ -79,30 +79,32 @@ static int core_nested(lua_State *L)
     return 1;
 }
 
-/* node_build(): the path of the program that is put on hosts that have none, which stands beside this program or where
- * it is installed; nil when there is none */
+/* node_build(): the path of the program that is put on hosts that have none; nil when there is none */
 static int core_node_build(lua_State *L)
 {
-    static const char *const places[] = {"%s/moonfleet-node", "%s/../lib/moonfleet/moonfleet-node"};
-    char path[4096];
-    if (!mf_launch_self(path, sizeof path))
-        return 0;
-    char *slash = strrchr(path, '/');
-    if (slash)
-        *slash = '\0';
-    for (size_t i = 0; slash && i < sizeof places / sizeof places[0]; i++) {
-        const char *name = lua_pushfstring(L, places[i], path);
-        if (access(name, X_OK) == 0)
-            return 1;
-        lua_pop(L, 1);
-    }
-    return 0;
+    mf_place_push_node(L);
+    return 1;
+}
+
+/* program(): the path of the program that worker processes are, nil when it is the one that runs; raises when there is
+ * none */
+static int core_program(lua_State *L)
+{
+    mf_place_push_program(L);
+    return 1;
 }
 
 /* complain(text): a line on the program's stderr */
 static int core_complain(lua_State *L)
 {
-    fprintf(stderr, "moonfleet: %s\n", luaL_checkstring(L, 1));
+    size_t n;
+    const char *line = lua_pushfstring(L, "moonfleet: %s\n", luaL_checkstring(L, 1));
+    struct mf_relay *relay = mf_interp_relay(L);
+    lua_tolstring(L, -1, &n);
+    if (relay)
+        mf_relay_write(relay, MF_STDERR, line, n);
+    else
+        fwrite(line, 1, n, stderr);
     return 0;
 }
 
@@ -129,6 +131,7 @@ static void add_sys(lua_State *L)
         {"worker", core_worker},
         {"nested", core_nested},
         {"node_build", core_node_build},
+        {"program", core_program},
         {"complain", core_complain},
         {"note", core_note},
         {NULL, NULL},

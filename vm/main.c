@@ -344,11 +344,11 @@ static void close_all(struct mf_interp *interp)
 
 int main(int argc, char *argv[])
 {
-    struct options o = {0};
+    struct options o = {.config = {.serves = true, .may_exit = true}};
     struct mf_interp *interp;
-    bool stdio = argc == 4 && strcmp(argv[3], "--stdio") == 0;
-    if ((argc == 3 || stdio) && strcmp(argv[1], "--agent") == 0) /* started by a master, not by a person */
-        return mf_serve(argv[2], stdio);
+    int served;
+    if (mf_serve(NULL, argc, argv, &served)) /* started by a master, not by a person */
+        return served;
     if (!read_options(&o, argc, argv))
         return EXIT_FAILURE;
     if (o.help) {

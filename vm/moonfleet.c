@@ -1,39 +1,22 @@
-/* The public embedding API over a lua_State.
- *
- * Every entry point runs one body, a C function that Lua calls in protected mode, so that no Lua error (memory
- * included) leaves this file. What a body cannot return through Lua travels in a struct call on the C stack.
- *
- * Invariant: between calls the Lua stack is empty, or holds exactly the message of the call that failed, at index 1;
- * mf_error reads it there, which needs no memory. Bodies stand one C function above the base as in the lua program,
- * so tracebacks have the same lines as there. */
-#include "moonfleet.h"
+/* The public embedding API over a lua_State: opening, closing, running code. How a call is protected stands in interp.c;
+ * embed*.c have the host's functions, values and futures. */
+#include "interp.h"
 
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
-#include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../runtime/log.h"
-#include "../runtime/pages.h"
 #include "../runtime/sys.h"
-#include "alloc.h"
-#include "interrupt.h"
 #include "state.h"
 
 #define IGNORE_MARK '-' /* in a module's name: what follows is a version, not part of the global's name */
 
-struct mf_interp {
-    lua_State *L;
-    struct mf_pages *pages; /* of the state's large blocks */
-    bool ignore_env;
-    volatile sig_atomic_t interrupted; /* set in a signal handler of this thread: the running call is to end */
-};
-
 /* One call of the API, as its body sees it. */
 struct call {
-    struct mf_interp *interp;
+    struct mf_interp_call base;
     const struct mf_config *config;
     const char *text;
     size_t len;
@@ -41,64 +24,17 @@ struct call {
     char *const *argv;
     int argc, script;
     bool with_args;
-    enum mf_status status;
-    bool keep; /* the body's result is a string that must outlive the call, though all went well */
     size_t cancelled;
 };
 
-static struct call *call_of(lua_State *L)
-{
-    struct call *call = lua_touserdata(L, 1);
-    lua_settop(L, 0);
-    return call;
-}
-
-/* Runs body in protected mode. A body returns nothing, or the message of an error that it has already caught. */
 static enum mf_status protect(struct mf_interp *interp, lua_CFunction body, struct call *call)
 {
-    lua_State *L = interp->L;
-    call->interp = interp;
-    call->status = MF_RUN_OK;
-    lua_settop(L, 0);
-    lua_pushcfunction(L, body);
-    lua_pushlightuserdata(L, call);
-    if (lua_pcall(L, 1, 1, 0) != LUA_OK)
-        call->status = MF_RUN_ERROR;
-    if (!call->keep && (call->status == MF_RUN_OK || call->status == MF_RUN_INCOMPLETE))
-        lua_settop(L, 0);
-    return call->status;
+    return mf_interp_protect(interp, body, &call->base);
 }
 
-static void note_interruption(void *arg)
-{
-    struct mf_interp *interp = arg;
-    interp->interrupted = 1;
-}
-
-/* Calls the function under its nargs arguments with a traceback. On failure the message is on top. */
-static enum mf_status run(lua_State *L, struct mf_interp *interp, int nargs, int nresults)
-{
-    int base = lua_gettop(L) - nargs;
-    struct mf_sys_interrupt noted = {.action = note_interruption, .arg = interp}, stopped;
-    lua_pushcfunction(L, mf_state_traceback);
-    lua_insert(L, base);
-    interp->interrupted = 0;
-    mf_sys_interrupt_push(&noted);
-    mf_interrupt_enter(L, &stopped);
-    int status = lua_pcall(L, nargs, nresults, base);
-    mf_interrupt_leave(L, &stopped);
-    mf_sys_interrupt_pop(&noted);
-    lua_remove(L, base);
-    if (status == LUA_OK)
-        return MF_RUN_OK;
-    return interp->interrupted ? MF_RUN_INTERRUPTED : MF_RUN_ERROR;
-}
-
-/* The end of a body: what a load or run left. Returns the number of the body's results. */
 static int finish(struct call *call, enum mf_status status)
 {
-    call->status = status;
-    return status == MF_RUN_OK ? 0 : 1;
+    return mf_interp_finish(&call->base, status);
 }
 
 /* ---- opening and closing ---- */
@@ -134,7 +70,13 @@ static void apply_plan(lua_State *L, const struct mf_config *config)
     lua_call(L, 1, 0);
 }
 
-static void apply_log(lua_State *L, const struct mf_config *config)
+static void to_log(void *arg, const char *text, size_t n)
+{
+    struct mf_interp *interp = arg;
+    interp->on_log(interp->embed->arg, text, n);
+}
+
+static void apply_log(lua_State *L, struct mf_interp *interp, const struct mf_config *config)
 {
     struct mf_fault fault;
     const char *spec = config->log;
@@ -142,16 +84,60 @@ static void apply_log(lua_State *L, const struct mf_config *config)
         spec = getenv("MOONFLEET_LOG");
     if (spec && mf_log_configure(spec, &fault) != MF_OK)
         luaL_error(L, "%s", fault.text);
+    if (!spec || !config->on_log)
+        return;
+    interp->on_log = config->on_log;
+    interp->sink = (struct mf_log_sink){.line = to_log, .arg = interp};
+    mf_log_to(&interp->sink);
+}
+
+static int os_exit(lua_State *L)
+{
+    struct mf_interp *interp = lua_touserdata(L, lua_upvalueindex(1));
+    if (lua_isboolean(L, 1))
+        interp->exit_code = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+    else
+        interp->exit_code = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+    return mf_interp_exit(interp, L);
+}
+
+static void replace_exit(lua_State *L, struct mf_interp *interp)
+{
+    lua_getglobal(L, LUA_OSLIBNAME);
+    lua_pushlightuserdata(L, interp);
+    lua_pushcclosure(L, os_exit, 1);
+    lua_setfield(L, -2, "exit");
+    lua_pop(L, 1);
+}
+
+static void emit(struct mf_port *port, enum mf_stream stream, const void *bytes, size_t n)
+{
+    struct mf_interp *interp = (struct mf_interp *)(void *)((char *)port - offsetof(struct mf_interp, port));
+    interp->on_output(interp->embed->arg, stream == MF_STDERR, bytes, n);
+}
+
+/* What this interpreter has otherwise than the lua program. */
+static void replace_library(lua_State *L, void *arg)
+{
+    const struct call *call = arg;
+    struct mf_interp *interp = call->base.interp;
+    if (interp->captures)
+        mf_relay_capture(L, &interp->relay);
+    if (!call->config->may_exit)
+        replace_exit(L, interp);
+    mf_embed_add(L, interp->embed, false);
 }
 
 static int body_open(lua_State *L)
 {
-    struct call *call = call_of(L);
+    struct call *call = mf_interp_body(L);
+    mf_interp_bind(L, call->base.interp);
+    mf_embed_bind(L, call->base.interp->embed);
     if (call->config->ignore_env) {
         lua_pushboolean(L, 1);
-        lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+        lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV"); /* what the package library looks for */
     }
-    mf_state_open(L, call->config->ignore_env);
+    mf_state_open(L, replace_library, call);
     lua_gc(L, LUA_GCGEN, 0, 0);
     return 0;
 }
@@ -159,56 +145,53 @@ static int body_open(lua_State *L)
 /* Errors here are the user's (a wrong option), so a traceback would only hide them; objects become their text. */
 static int body_configure(lua_State *L)
 {
-    struct call *call = call_of(L);
-    apply_log(L, call->config);
+    struct call *call = mf_interp_body(L);
+    apply_log(L, call->base.interp, call->config);
     apply_plan(L, call->config);
     return 0;
 }
 
-static int body_text(lua_State *L)
+/* NULL when memory is out. */
+static struct mf_interp *make_interp(const struct mf_config *config)
 {
-    luaL_tolstring(L, 1, NULL);
-    return 1;
-}
-
-/* Turns an error object that is not a string into its text, so that mf_error finds one. */
-static void stringify(lua_State *L)
-{
-    if (lua_isstring(L, 1))
-        return;
-    lua_pushcfunction(L, body_text);
-    lua_insert(L, 1);
-    lua_pcall(L, 1, 1, 0);
+    struct mf_interp *interp = calloc(1, sizeof *interp);
+    if (!interp)
+        return NULL;
+    interp->embed = mf_embed_new(config);
+    interp->pages = mf_pages_new();
+    if (interp->embed && interp->pages)
+        interp->main = interp->L = mf_embed_newstate(interp->embed, interp->pages);
+    if (!interp->L) {
+        mf_pages_unref(interp->pages);
+        mf_embed_unref(interp->embed);
+        free(interp);
+        return NULL;
+    }
+    mf_relay_init(&interp->relay);
+    interp->port.emit = emit;
+    interp->on_output = config->on_output;
+    interp->captures = interp->relay.outermost = config->on_output != NULL;
+    interp->ignore_env = config->ignore_env;
+    if (interp->captures)
+        mf_relay_attach(&interp->relay, &interp->port);
+    return interp;
 }
 
 enum mf_status mf_open(const struct mf_config *config, struct mf_interp **out)
 {
     static const struct mf_config defaults;
-    struct mf_interp *interp = calloc(1, sizeof *interp);
     struct call call = {.config = config ? config : &defaults};
-    *out = NULL;
-    if (!interp)
-        return MF_RUN_ERROR;
-    interp->pages = mf_pages_new();
-    interp->L = interp->pages ? mf_alloc_newstate(interp->pages) : NULL;
-    if (!interp->L) {
-        mf_pages_unref(interp->pages);
-        free(interp);
-        return MF_RUN_ERROR;
-    }
-    interp->ignore_env = call.config->ignore_env;
+    struct mf_interp *interp = make_interp(call.config);
     *out = interp;
+    if (!interp)
+        return MF_RUN_MEMORY;
     enum mf_status status = protect(interp, body_open, &call);
-    if (status == MF_RUN_OK)
-        status = protect(interp, body_configure, &call);
-    if (status != MF_RUN_OK)
-        stringify(interp->L);
-    return status;
+    return status == MF_RUN_OK ? protect(interp, body_configure, &call) : status;
 }
 
 static int body_shutdown(lua_State *L)
 {
-    struct call *call = call_of(L);
+    struct call *call = mf_interp_body(L);
     call->cancelled = mf_state_shutdown(L);
     return 0;
 }
@@ -219,8 +202,12 @@ size_t mf_close(struct mf_interp *interp)
     if (!interp)
         return 0;
     protect(interp, body_shutdown, &call);
-    lua_close(interp->L);
+    mf_interp_forget_futures(interp);
+    lua_close(interp->main);
     mf_pages_unref(interp->pages);
+    mf_log_end(&interp->sink);
+    mf_relay_release(&interp->relay);
+    mf_embed_unref(interp->embed);
     free(interp);
     return call.cancelled;
 }
@@ -229,7 +216,7 @@ size_t mf_close(struct mf_interp *interp)
 
 static int body_args(lua_State *L)
 {
-    struct call *call = call_of(L);
+    struct call *call = mf_interp_body(L);
     int script = call->script == call->argc ? 0 : call->script;
     lua_createtable(L, call->argc - script, script + 1);
     for (int i = 0; i < call->argc; i++) {
@@ -260,10 +247,10 @@ static int push_args(lua_State *L)
 
 static int body_file(lua_State *L)
 {
-    struct call *call = call_of(L);
+    struct call *call = mf_interp_body(L);
     if (luaL_loadfile(L, call->name) != LUA_OK)
         return finish(call, MF_RUN_ERROR);
-    return finish(call, run(L, call->interp, call->with_args ? push_args(L) : 0, 0));
+    return finish(call, mf_interp_run(L, call->base.interp, call->with_args ? push_args(L) : 0, 0));
 }
 
 enum mf_status mf_run_file(struct mf_interp *interp, const char *path, bool with_args)
@@ -274,10 +261,10 @@ enum mf_status mf_run_file(struct mf_interp *interp, const char *path, bool with
 
 static int body_string(lua_State *L)
 {
-    struct call *call = call_of(L);
+    struct call *call = mf_interp_body(L);
     if (luaL_loadbuffer(L, call->text, call->len, call->name) != LUA_OK)
         return finish(call, MF_RUN_ERROR);
-    return finish(call, run(L, call->interp, 0, 0));
+    return finish(call, mf_interp_run(L, call->base.interp, 0, 0));
 }
 
 enum mf_status mf_run_string(struct mf_interp *interp, const char *text, size_t len, const char *name)
@@ -304,7 +291,7 @@ enum mf_status mf_run_init(struct mf_interp *interp)
 /* The global's name ends at "=", or, where there is none, at the mark of a version suffix. */
 static int body_require(lua_State *L)
 {
-    struct call *call = call_of(L);
+    struct call *call = mf_interp_body(L);
     const char *equals = strchr(call->name, '=');
     const char *module = equals ? equals + 1 : call->name;
     const char *end = equals ? equals : strchr(module, IGNORE_MARK);
@@ -312,7 +299,7 @@ static int body_require(lua_State *L)
     lua_pushlstring(L, call->name, len);
     lua_getglobal(L, "require");
     lua_pushstring(L, module);
-    enum mf_status status = run(L, call->interp, 1, 1);
+    enum mf_status status = mf_interp_run(L, call->base.interp, 1, 1);
     if (status != MF_RUN_OK)
         return finish(call, status);
     lua_pushglobaltable(L);
@@ -329,7 +316,7 @@ enum mf_status mf_require(struct mf_interp *interp, const char *name)
 
 static int body_warnings(lua_State *L)
 {
-    struct call *call = call_of(L);
+    struct call *call = mf_interp_body(L);
     lua_warning(L, call->text, 0);
     return 0;
 }
@@ -398,10 +385,10 @@ static int print_results(lua_State *L, struct call *call, int n)
 
 static int body_eval(lua_State *L)
 {
-    struct call *call = call_of(L);
+    struct call *call = mf_interp_body(L);
     enum mf_status status = load_typed(L, call->text, call->len);
     if (status == MF_RUN_OK)
-        status = run(L, call->interp, 0, LUA_MULTRET);
+        status = mf_interp_run(L, call->base.interp, 0, LUA_MULTRET);
     int n = lua_gettop(L);
     if (status == MF_RUN_OK && n > 0)
         return print_results(L, call, n);
@@ -414,24 +401,25 @@ enum mf_status mf_eval(struct mf_interp *interp, const char *text, size_t len)
     return protect(interp, body_eval, &call);
 }
 
-/* The text stays on the stack like a message, so it lives until the next call. */
+/* The text is kept like results, so it lives until the next call. */
 static int body_prompt(lua_State *L)
 {
-    struct call *call = call_of(L);
-    lua_getglobal(L, call->name);
-    if (lua_isnil(L, -1))
+    struct call *call = mf_interp_body(L);
+    struct mf_datum text;
+    size_t n = 1;
+    if (lua_getglobal(L, call->name) == LUA_TNIL)
         return 0;
     luaL_tolstring(L, -1, NULL);
-    call->text = lua_tostring(L, -1);
-    call->keep = true;
-    return 1;
+    mf_interp_results(L, 2, &text, &n);
+    call->text = text.string;
+    return 0;
 }
 
 const char *mf_prompt(struct mf_interp *interp, bool first)
 {
     struct call call = {.name = first ? "_PROMPT" : "_PROMPT2"};
-    protect(interp, body_prompt, &call);
-    return call.keep ? call.text : (first ? "> " : ">> ");
+    enum mf_status status = protect(interp, body_prompt, &call);
+    return status == MF_RUN_OK && call.text ? call.text : (first ? "> " : ">> ");
 }
 
 /* ---- the rest ---- */
@@ -445,10 +433,30 @@ const char *mf_error(const struct mf_interp *interp)
 {
     if (!interp)
         return "not enough memory";
-    if (lua_gettop(interp->L) == 0)
-        return "";
-    const char *text = lua_tostring(interp->L, 1);
-    return text ? text : "(error object is not a string)";
+    return interp->message ? interp->message : "";
+}
+
+int mf_exit_code(const struct mf_interp *interp)
+{
+    return interp->exit_code;
+}
+
+const char *mf_status_text(enum mf_status status)
+{
+    static const char *const texts[] = {
+        [MF_RUN_OK] = "all went well",
+        [MF_RUN_ERROR] = "an error was raised",
+        [MF_RUN_INTERRUPTED] = "interrupted",
+        [MF_RUN_INCOMPLETE] = "more lines are needed",
+        [MF_RUN_EXIT] = "the script called os.exit",
+        [MF_RUN_MEMORY] = "memory is out",
+        [MF_RUN_MISUSE] = "a wrong argument",
+        [MF_RUN_PENDING] = "not resolved yet",
+        [MF_RUN_TIMEOUT] = "the time is over",
+        [MF_RUN_CANCELLED] = "the future was cancelled",
+        [MF_RUN_LOST] = "the worker was lost",
+    };
+    return (size_t)status < sizeof texts / sizeof texts[0] ? texts[status] : "no such status";
 }
 
 const char *mf_version(void)

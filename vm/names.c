@@ -3,7 +3,7 @@
  * stale; so every hit is verified by walking the path and comparing.
  *
  * The index is built anew when require has loaded something since (counting package.loaded for each message costs more
- * than encoding a small function). What is put into package.loaded by hand is noticed at the next require.
+ * than encoding a small function; it is done in a stock Lua, whose require is its own). What is put into package.loaded by hand is noticed at the next require.
  *
  * A module that require could not find again elsewhere is not in the index: its values travel like any others. Of
  * the globals table only C functions count that are what they were when the state was opened; it is otherwise
@@ -13,6 +13,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../runtime/buf.h"
@@ -31,6 +32,8 @@ struct mf_names {
     struct mf_ptrmap map; /* address -> entry number */
     struct mf_buf entries, text;
     int count;
+    bool watches;        /* nobody says when a module was loaded: look at package.loaded each time */
+    uint64_t seen;       /* what it looked like then */
     bool current;        /* the index was built since a module was loaded */
     bool replaced;       /* functions were replaced since the index was built: one that is missing may be such */
     const void *globals; /* the globals table */
@@ -125,6 +128,59 @@ void mf_codec_open(lua_State *L)
     lua_pop(L, 1);
 }
 
+static bool is_builtin(const char *module)
+{
+    static const char *const builtin[] = {
+        LUA_GNAME,       LUA_COLIBNAME,   LUA_TABLIBNAME, LUA_IOLIBNAME,   LUA_OSLIBNAME, LUA_STRLIBNAME,
+        LUA_UTF8LIBNAME, LUA_MATHLIBNAME, LUA_DBLIBNAME,  LUA_LOADLIBNAME, "moonfleet",
+    };
+    for (size_t i = 0; i < sizeof builtin / sizeof builtin[0]; i++)
+        if (strcmp(module, builtin[i]) == 0)
+            return true;
+    return strncmp(module, "moonfleet.", 10) == 0;
+}
+
+/* Is the global on top, of that name, what the standard library has there, as far as can be told? */
+static bool is_standard(lua_State *L, const char *name)
+{
+    static const char *const functions =
+        " assert collectgarbage dofile error getmetatable ipairs load loadfile next pairs pcall print rawequal rawget "
+        "rawlen rawset select setmetatable tonumber tostring type warn xpcall ";
+    static const char *const always = " _G _VERSION require ";
+    char word[32];
+    if ((size_t)snprintf(word, sizeof word, " %s ", name) >= sizeof word)
+        return false;
+    if (strstr(always, word))
+        return true;
+    if (strstr(functions, word))
+        return lua_iscfunction(L, -1);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, name);
+    bool same = is_builtin(name) && lua_istable(L, -1) && lua_rawequal(L, -1, -3);
+    lua_pop(L, 2);
+    return same;
+}
+
+void mf_codec_open_stock(lua_State *L)
+{
+    struct mf_names *n = mf_names_push(L);
+    int ud = lua_gettop(L);
+    n->watches = true;
+    lua_pushglobaltable(L);
+    lua_newtable(L);
+    for (lua_pushnil(L); lua_next(L, ud + 1);) {
+        if (lua_type(L, -2) == LUA_TSTRING && is_standard(L, lua_tostring(L, -2))) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, ud + 2);
+        } else {
+            lua_pop(L, 1);
+        }
+    }
+    lua_setiuservalue(L, ud, MF_NAMES_PRISTINE);
+    lua_settop(L, ud - 1);
+}
+
 void mf_codec_adopt(lua_State *L, int base, int pristine)
 {
     base = lua_absindex(L, base);
@@ -175,18 +231,6 @@ static bool search(lua_State *L, int package, const char *module)
         return false;
     lua_pushlstring(L, module, (size_t)(dot - module)); /* a C library may hold its submodules */
     return on_path(L, package, "cpath", lua_tostring(L, -1));
-}
-
-static bool is_builtin(const char *module)
-{
-    static const char *const builtin[] = {
-        LUA_GNAME,       LUA_COLIBNAME,   LUA_TABLIBNAME, LUA_IOLIBNAME,   LUA_OSLIBNAME, LUA_STRLIBNAME,
-        LUA_UTF8LIBNAME, LUA_MATHLIBNAME, LUA_DBLIBNAME,  LUA_LOADLIBNAME, "moonfleet",
-    };
-    for (size_t i = 0; i < sizeof builtin / sizeof builtin[0]; i++)
-        if (strcmp(module, builtin[i]) == 0)
-            return true;
-    return strncmp(module, "moonfleet.", 10) == 0;
 }
 
 static bool findable(lua_State *L, int ud, const char *module)
@@ -310,10 +354,24 @@ static void descend(lua_State *L, struct build *b)
     }
 }
 
+/* Has a module been loaded, dropped or replaced? The sum over package.loaded does not depend on the order. */
+static void look(lua_State *L, int ud, struct mf_names *n)
+{
+    uint64_t seen = 1;
+    lua_getiuservalue(L, ud, MF_NAMES_LOADED);
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+        seen += ((uintptr_t)lua_topointer(L, -1) + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    lua_pop(L, 1);
+    n->current &= seen == n->seen;
+    n->seen = seen;
+}
+
 void mf_names_refresh(lua_State *L, int ud)
 {
     struct mf_names *n = lua_touserdata(L, ud);
     luaL_checkstack(L, 12, NULL);
+    if (n->watches)
+        look(L, ud, n);
     if (n->current)
         return;
     mf_ptrmap_clear(&n->map);

@@ -20,6 +20,7 @@ void mf_relay_init(struct mf_relay *relay)
     relay->port = NULL;
     relay->out = relay->err = NULL;
     relay->successor = NULL;
+    relay->outermost = false;
 }
 
 void mf_relay_release(struct mf_relay *relay)
@@ -232,8 +233,8 @@ void mf_relay_live(struct mf_relay *relay, const char *worker, enum mf_stream st
         const char *next = newline ? newline + 1 : end;
         char head[64];
         int width = snprintf(head, sizeof head, "[%s] ", worker);
-        if (!relay)
-            write_out(NULL, stream, head, (size_t)width);
+        if (!relay || relay->outermost)
+            write_out(relay, stream, head, (size_t)width);
         write_out(relay, stream, at, (size_t)(next - at));
         at = next;
     }

@@ -15,6 +15,7 @@ struct mf_relay {
     pthread_mutex_t lock;
     struct mf_port *port;              /* under lock; NULL between tasks: output is dropped then */
     FILE *out, *err;                   /* the C streams behind the worker's io.stdout and io.stderr */
+    bool outermost;                    /* the owner's, which is no worker: live output has names in front */
     struct mf_relay *successor;        /* in a fork of a worker: writes in its place, and NULL elsewhere */
     struct mf_sys_sink to_out, to_err; /* behind those */
 };

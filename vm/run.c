@@ -557,7 +557,7 @@ static void close_worker(void *worker)
 static void live(void *context, const char *worker_name, enum mf_stream stream, const void *bytes, size_t n)
 {
     const struct mf_session *s = context;
-    mf_relay_live(s->instance ? &s->instance->relay : NULL, worker_name, stream, bytes, n);
+    mf_relay_live(s->relay, worker_name, stream, bytes, n);
 }
 
 static const struct mf_msg_hello hello = {

@@ -7,8 +7,7 @@
 
 #include "../runtime/launch_spawn.h"
 #include "../runtime/node.h"
-#include "moonfleet.h"
-#include "run.h"
+#include "embed.h"
 
 #define ABOVE 10 /* descriptors that the link is moved to lie above this one */
 
@@ -25,9 +24,9 @@ static bool take_stdio(int *in, int *out)
     return ok;
 }
 
-int mf_serve(const char *name, bool stdio)
+static int serve(const struct mf_runner *runner, const char *name, bool stdio)
 {
-    const struct mf_node_options options = {.runner = &mf_run_runner, .name = name};
+    const struct mf_node_options options = {.runner = runner, .name = name};
     int in = MF_LAUNCH_FD, out = MF_LAUNCH_FD;
     if (stdio && !take_stdio(&in, &out)) {
         fprintf(stderr, "moonfleet agent: cannot use its standard streams\n");
@@ -36,4 +35,24 @@ int mf_serve(const char *name, bool stdio)
     if (getpgrp() != getpid())
         setpgid(0, 0); /* so that it can end what its tasks have started */
     return mf_node_serve(in, out, &options);
+}
+
+/* The record lives on until the process ends, as workers that cannot be stopped do. */
+bool mf_serve(const struct mf_config *config, int argc, char *const argv[], int *exit_status)
+{
+    static const struct mf_config defaults;
+    bool stdio = argc == 4 && strcmp(argv[3], "--stdio") == 0;
+    if ((argc != 3 && !stdio) || strcmp(argv[1], "--agent") != 0)
+        return false;
+    struct mf_embed *embed = mf_embed_new(config ? config : &defaults);
+    *exit_status = EXIT_FAILURE;
+    if (!embed) {
+        fprintf(stderr, "moonfleet agent: out of memory\n");
+        return true;
+    }
+    embed->serves = true; /* it does */
+    struct mf_runner runner = embed->runner;
+    runner.dropped = NULL; /* the node's own owner counts for nothing */
+    *exit_status = serve(&runner, argv[2], stdio);
+    return true;
 }

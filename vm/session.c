@@ -9,9 +9,12 @@
 #include "../runtime/sys.h"
 #include "alloc.h"
 #include "instance.h"
+#include "interp.h"
 #include "run.h"
 
 #define CODE_REMEMBERED 4096 /* bytes; larger code is rarely the same twice, and worth letting go of early */
+
+#define LOOK_NS         100000000u /* how often a waiting stock Lua looks whether it was interrupted */
 
 static const char session_key; /* registry: the session */
 static const char note_key;    /* registry: error value and its traceback, in a table */
@@ -70,12 +73,17 @@ static struct mf_session *make(lua_State *L)
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     s->main = lua_tothread(L, -1);
     lua_pop(L, 1);
+    s->stock = !instance && !mf_interp_of(L);
     s->seed = mf_sys_entropy();
     s->next_stream = 1;
     mf_random_select(&s->random, s->seed, 0);
-    s->owner = mf_runtime_new(&mf_run_runner, s, &fault);
-    if (!s->owner)
+    s->relay = mf_interp_relay(L);
+    struct mf_embed *embed = mf_embed_ref(mf_embed_of(L));
+    s->owner = mf_runtime_new(embed ? &embed->runner : &mf_run_runner, s, &fault);
+    if (!s->owner) {
+        mf_embed_unref(embed);
         luaL_error(L, "moonfleet: %s", fault.text);
+    }
     mf_owner_use(s->owner, mf_alloc_pages(L));
     mf_buf_use(&s->code, s->owner->pages, NULL);
     lua_createtable(L, 0, 1);
@@ -94,6 +102,24 @@ struct mf_session *mf_session_get(lua_State *L)
     if (!s->owner)
         luaL_error(L, "moonfleet: the interpreter is closing");
     return s;
+}
+
+enum mf_err mf_session_wait(struct mf_session *s, struct mf_future *const *futures, size_t n, size_t need,
+                            uint64_t deadline)
+{
+    if (!s->stock)
+        return mf_runtime_wait(s->owner, futures, n, need, deadline);
+    lua_Hook before = lua_gethook(s->main);
+    for (;;) {
+        uint64_t look = mf_sys_now() + LOOK_NS;
+        enum mf_err e = mf_runtime_wait(s->owner, futures, n, need, look < deadline ? look : deadline);
+        if (lua_gethook(s->main) != before) {
+            lua_sethook(s->main, NULL, 0, 0);
+            return MF_EINTR;
+        }
+        if (e != MF_ETIMEDOUT || look >= deadline)
+            return e;
+    }
 }
 
 void mf_session_seed(struct mf_session *s, uint64_t seed)

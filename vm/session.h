@@ -15,7 +15,9 @@ struct mf_instance;
 struct mf_session {
     struct mf_owner *owner;       /* NULL after the shutdown */
     struct mf_instance *instance; /* the worker in whose state this is, or NULL in the program's */
+    struct mf_relay *relay;       /* where its output goes; NULL: the process's streams */
     lua_State *main;              /* the state's main thread */
+    bool stock;                   /* of a Lua that was not opened by this library */
     struct mf_buf code, args;     /* messages are built here, one behind the other when nested */
     struct mf_blob *codes[MF_SESSION_CODES];
     uint64_t seed, next_stream; /* random streams of the futures made here */
@@ -28,6 +30,11 @@ struct mf_session *mf_session_get(lua_State *L);
 
 /* The state's session if there is one. */
 struct mf_session *mf_session_peek(lua_State *L);
+
+/* mf_runtime_wait for this session. In a stock Lua, whose handler of SIGINT only puts a hook on the state, it looks for a new
+ * hook now and then and returns MF_EINTR when there is one, with the hook taken off. */
+enum mf_err mf_session_wait(struct mf_session *s, struct mf_future *const *futures, size_t n, size_t need,
+                            uint64_t deadline);
 
 /* Numbers for n streams, one after the other; returns the first. In a worker they start anew with every task. */
 uint64_t mf_session_streams(struct mf_session *s, uint64_t n);

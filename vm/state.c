@@ -64,25 +64,12 @@ void mf_state_preload(lua_State *L)
     mf_codec_open(L);
 }
 
-void mf_state_open(lua_State *L, bool ignore_env)
-{
-    if (ignore_env) {
-        lua_pushboolean(L, 1);
-        lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV"); /* what the package library looks for */
-    }
-    luaL_openlibs(L);
-    mf_interrupt_open(L);
-    mf_require_open(L);
-    mf_state_preload(L);
-}
-
-void mf_state_open_worker(lua_State *L, void (*replace)(lua_State *L, struct mf_instance *instance),
-                          struct mf_instance *instance)
+void mf_state_open(lua_State *L, void (*replace)(lua_State *L, void *arg), void *arg)
 {
     luaL_openlibs(L);
     mf_interrupt_open(L);
     mf_require_open(L);
-    replace(L, instance);
+    replace(L, arg);
     mf_state_preload(L);
 }
 

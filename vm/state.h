@@ -5,20 +5,12 @@
 #define MF_STATE_H
 
 #include <lua.h>
-#include <stdbool.h>
 #include <stddef.h>
 
-struct mf_instance;
-
-/* Opens the standard libraries, makes the embedded standard library loadable (package.preload) and remembers the
- * pristine globals. Adds no global and changes no search path. With ignore_env, LUA_PATH and LUA_CPATH are ignored
- * (option -E). May raise. */
-void mf_state_open(lua_State *L, bool ignore_env);
-
-/* The same for a worker's state; replace is called when the libraries are open, and what it replaces counts as
- * pristine. May raise. */
-void mf_state_open_worker(lua_State *L, void (*replace)(lua_State *L, struct mf_instance *instance),
-                          struct mf_instance *instance);
+/* Opens the standard libraries, calls replace, makes the embedded standard library loadable (package.preload) and
+ * remembers the pristine globals: what replace replaces or adds counts as such. Adds no global and changes no search
+ * path. LUA_PATH and LUA_CPATH are ignored if the registry says so (LUA_NOENV). May raise. */
+void mf_state_open(lua_State *L, void (*replace)(lua_State *L, void *arg), void *arg);
 
 /* Registers moonfleet and its submodules in package.preload of a state whose libraries are open, and prepares the
  * codec: the half of mf_state_open that a stock Lua needs. MOONFLEET_STDLIB names a folder to load them from

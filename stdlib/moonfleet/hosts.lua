@@ -231,6 +231,7 @@ function M.for_core(list)
         if host.upload == nil then
             host.upload = true
         end
+        host.program = host.program or host.transport == "local" and core.program() or nil
         host.node_build = host.node_build or core.node_build()
         made[i] = host
     end

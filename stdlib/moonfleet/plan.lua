@@ -290,7 +290,7 @@ function M.open(record)
             queue_bytes = level.queue_bytes,
             grace = level.grace,
             heartbeat = level.heartbeat,
-            program = level.program,
+            program = level.program or level[1] == "processes" and core.program() or nil,
             lasting = record.lasting,
             nested = remaining_levels(plan),
         })

@@ -21,7 +21,7 @@ static int failures;
 
 static struct mf_interp *open_one(void)
 {
-    const struct mf_config config = {.ignore_env = true, .plan = "processes:2"};
+    const struct mf_config config = {.ignore_env = true, .plan = "processes:2", .serves = true};
     struct mf_interp *interp;
     if (mf_open(&config, &interp) != MF_RUN_OK) {
         fprintf(stderr, "%s\n", mf_error(interp));
@@ -148,8 +148,9 @@ int main(int argc, char **argv)
         {"close", test_close},     {"fork", test_fork}, {"sigpipe", test_sigpipe}, {"surroundings", test_surroundings},
         {"reaping", test_reaping},
     };
-    if (argc == 3 && strcmp(argv[1], "--agent") == 0)
-        return mf_serve(argv[2], false);
+    int status;
+    if (mf_serve(NULL, argc, argv, &status))
+        return status;
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
         if (argc == 2 && strcmp(argv[1], tests[i].name) == 0) {
             tests[i].run();
