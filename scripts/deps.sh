@@ -76,6 +76,10 @@ for_test() {
     need lua-cjson "cjson for Lua 5.4 (luarocks: lua-cjson)" has_lua_file cjson.so
     need openssh-client "OpenSSH's ssh, ssh-keygen, ssh-agent" has_command ssh-keygen
     need openssh-server "OpenSSH's sshd, for hosts that the tests start themselves" has_sshd
+    need g++ "a C++ compiler, for the header" has_command g++
+    need mandoc "mandoc, for the manual pages" has_command mandoc
+    need luarocks "luarocks" has_command luarocks
+    need lua5.4 "Lua's own program lua5.4" has_command lua5.4
     need lua-filesystem "lfs for Lua 5.4 (luarocks: luafilesystem)" has_lua_file lfs.so
 }
 
