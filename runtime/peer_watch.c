@@ -17,7 +17,6 @@
 #include "sys.h"
 
 #define ENDING_GRACES 10       /* grace times for an agent to close its interpreter and free its memory */
-#define LAST_WORDS    100000   /* reads of a dead agent's stream, should somebody else hold it open */
 #define DYING_NS      50000000 /* a process that ends is waited for that long */
 
 static const char by_itself[] = "ended";
@@ -205,17 +204,18 @@ static enum mf_err read_link(struct mf_peer *a, struct mf_fault *fault)
     return e;
 }
 
-/* Reads what it still had to say; its end is the end of the stream. Has all been read? */
+/* Reads what it still had to say, which has come already. Was that all? Not if somebody else holds the stream open. */
 static bool read_rest(struct mf_peer *a, const char *why)
 {
     struct mf_fault fault = {0};
     enum mf_err e;
-    unsigned rounds = 0;
+    uint64_t before;
     if (!a->link)
         return true;
-    do
+    do {
+        before = mf_link_bytes(a->link).read;
         e = read_link(a, &fault);
-    while (e == MF_OK && ++rounds <= LAST_WORDS);
+    } while (e == MF_OK && mf_link_bytes(a->link).read > before);
     if (e == MF_EINVAL && !why && !a->bye[0])
         snprintf(a->bye, sizeof a->bye, "%.*s", MF_PEER_LINE - 1, fault.text);
     return e == MF_ECLOSED || e == MF_ELOST;
