@@ -282,8 +282,11 @@ static void hook_final(struct mf_owner *owner, struct mf_future *f)
     mf_agent_job_free(b->job);
     mf_future_unref(b->future);
     free(b);
-    if (!pthread_equal(pthread_self(), owner->thread)) /* a worker of the pool, which looks at its queue next */
-        fill(n, true);
+    if (pthread_equal(pthread_self(), owner->thread))
+        return;
+    fill(n, true); /* a worker of the pool, which looks at its queue next */
+    if (n->master->bye)
+        mf_loop_wake(n->master->loop); /* this may have been the last one */
 }
 
 static void hook_output(struct mf_owner *owner, struct mf_future *f, enum mf_stream stream, const void *bytes,

@@ -1,4 +1,5 @@
 /* Design note: two streams over descriptors (stream_fd.c) that act as one. */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -7,6 +8,7 @@
 struct pair {
     struct mf_stream_end end;
     struct mf_stream_end *in, *out;
+    bool out_ended; /* and in has not, as far as is known */
 };
 
 static struct pair *own(const struct mf_stream_end *s)
@@ -24,7 +26,9 @@ static ssize_t pair_read(struct mf_stream_end *s, void *bytes, size_t n, int *fd
 static ssize_t pair_write(struct mf_stream_end *s, const struct iovec *pieces, int n, int fd)
 {
     (void)fd;
-    return own(s)->out->table->write(own(s)->out, pieces, n, -1);
+    ssize_t done = own(s)->out->table->write(own(s)->out, pieces, n, -1);
+    own(s)->out_ended = done < 0;
+    return done;
 }
 
 static int pair_fd(const struct mf_stream_end *s)
@@ -39,7 +43,8 @@ static int pair_out_fd(const struct mf_stream_end *s)
 
 static const char *pair_error(const struct mf_stream_end *s)
 {
-    return own(s)->in->table->last_error(own(s)->in);
+    const struct mf_stream_end *ended = own(s)->out_ended ? own(s)->out : own(s)->in;
+    return ended->table->last_error(ended);
 }
 
 static void pair_close(struct mf_stream_end *s)

@@ -18,7 +18,7 @@
 static struct {
     struct mf_owner *owner;
     struct mf_pool *pool;
-    struct mf_hosts *hosts; /* the pool's */
+    struct mf_hosts *hosts;     /* the pool's */
     struct mf_remote_exit exit; /* how far programs end */
 } far;
 

@@ -85,7 +85,8 @@ static void test_ahead(uint64_t mean, int expected)
     begin(1, 0);
     far_mean(mean);
     submit(f, MANY);
-    CHECK(far.pool->sent + far.pool->running == expected && atomic_load(&far.pool->queue.pending) == (size_t)(MANY - expected));
+    CHECK(far.pool->sent + far.pool->running == expected &&
+          atomic_load(&far.pool->queue.pending) == (size_t)(MANY - expected));
     expect_tasks(hands[0], ids, expected);
     drop(f, MANY);
     end(1);
@@ -305,7 +306,8 @@ static void test_does_not_leave(void)
 static void test_present(void)
 {
     begin(2, 0);
-    CHECK(mf_runtime_has_worker(far.pool, 1) && mf_runtime_has_worker(far.pool, 4) && !mf_runtime_has_worker(far.pool, 5));
+    CHECK(mf_runtime_has_worker(far.pool, 1) && mf_runtime_has_worker(far.pool, 4) &&
+          !mf_runtime_has_worker(far.pool, 5));
     int gone = far.hosts->hosts[0].first;
     cut(0);
     CHECK(!mf_runtime_has_worker(far.pool, gone) && mf_runtime_workers(far.pool) == 4);

@@ -29,10 +29,10 @@ struct hand {
     int fd; /* the link's */
     struct hand_frame frames[HAND_FRAMES];
     int first, n;
-    bool deaf;           /* reads nothing */
-    bool mute;           /* keeps heartbeats (PING without a number), which are answered otherwise */
-    bool ended;          /* the stream has ended */
-    void (*turn)(void);  /* what makes the other side go on, where it is on the same thread; or NULL */
+    bool deaf;              /* reads nothing */
+    bool mute;              /* keeps heartbeats (PING without a number), which are answered otherwise */
+    bool ended;             /* the stream has ended */
+    void (*turn)(void);     /* what makes the other side go on, where it is on the same thread; or NULL */
     struct hand_frame last; /* what hand_expect found; freed by the next one */
 };
 

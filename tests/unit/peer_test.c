@@ -25,7 +25,6 @@ static struct mf_future *submit_with(struct mf_future_spec spec)
     return fake_submit(far.pool, FAKE_ECHO, "x", spec);
 }
 
-
 static void drop(struct mf_future **futures, int n)
 {
     for (int i = 0; i < n; i++)
@@ -219,7 +218,8 @@ static void test_setups(void)
     }
     struct mf_future *f = submit("x");
     uint64_t id = far_task(a);
-    CHECK(far_is(f, MF_FUTURE_RUNNING) && mf_runtime_setup(far.pool, fake_blob(FAKE_SETUP), fake_blob("late")) == MF_OK);
+    CHECK(far_is(f, MF_FUTURE_RUNNING) &&
+          mf_runtime_setup(far.pool, fake_blob(FAKE_SETUP), fake_blob("late")) == MF_OK);
     far_task(a);
     const struct hand_frame *late = &a->last;
     CHECK(is_setup(late, "late"));
@@ -354,7 +354,8 @@ static void test_timeout(void)
     uint64_t id = far_task(a);
     const struct hand_frame *cancel = hand_expect(a, MF_MSG_CANCEL);
     CHECK(cancel && cancel->id == id && far_is(f, MF_FUTURE_FAILED) && f->failure == MF_FAILURE_TIMEOUT);
-    for (uint64_t stop = mf_sys_after(0.3); mf_sys_now() < stop;) /* longer than the grace time: the node sees to that */
+    for (uint64_t stop = mf_sys_after(0.3);
+         mf_sys_now() < stop;) /* longer than the grace time: the node sees to that */
         far_turn();
     CHECK(!a->ended && far.hosts->hosts[0].state == MF_HOST_HERE);
     hand_result(a, id, MF_MSG_RECALLED, "");
@@ -504,7 +505,8 @@ static void test_modules(void)
     hand_send(a, MF_MSG_FETCH, 6, "same", 4);
     f = hand_expect(a, MF_MSG_MODULE);
     CHECK(f && f->id == 6 && mf_msg_unpack_module(f->body, f->len, &module, NULL) == MF_OK && module.found);
-    CHECK(module.name.n == 23 && memcmp(module.name.bytes, "@tests/support/same.lua", 23) == 0 && module.source.n > 100);
+    CHECK(module.name.n == 23 && memcmp(module.name.bytes, "@tests/support/same.lua", 23) == 0 &&
+          module.source.n > 100);
     end();
 }
 
