@@ -250,8 +250,8 @@ static void call_ready(struct mf_loop *l)
     }
 }
 
-/* Waits for the turn of the calling thread and takes it. */
-static void enter(struct mf_loop *l)
+/* Waits for the turn of the calling thread and takes it. Did another thread turn meanwhile? */
+static bool enter(struct mf_loop *l)
 {
     bool waited = false;
     while (l->turning || (l->handed && !waited)) {
@@ -268,6 +268,7 @@ static void enter(struct mf_loop *l)
     l->handed = false;
     l->turning = true;
     atomic_store(&l->kicked, l->waiting > 0);
+    return waited;
 }
 
 static void leave(struct mf_loop *l)
@@ -311,15 +312,14 @@ static enum mf_err turn_once(struct mf_loop *l, uint64_t deadline, uint64_t spin
 enum mf_err mf_loop_turn(struct mf_loop *l, uint64_t deadline, uint64_t spin)
 {
     enum mf_err e;
-    bool again;
-    enter(l);
+    bool again, waited = enter(l);
     do {
-        e = turn_once(l, deadline, spin, &again);
+        e = turn_once(l, waited ? 0 : deadline, waited ? 0 : spin, &again);
         if (again && deadline != MF_SYS_NEVER && mf_sys_now() >= deadline) {
             e = MF_ETIMEDOUT;
             again = false;
         }
-    } while (again);
+    } while (again && !waited);
     leave(l);
     return e;
 }

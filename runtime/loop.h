@@ -45,7 +45,8 @@ bool mf_loop_empty(const struct mf_loop *loop);                         /* no wa
 /* Lets go of the lock, waits until a watch is ready, mf_loop_wake was called, or the deadline (mf_sys_now's clock)
  * has passed; takes the lock and calls what is ready. spin: nanoseconds to poll without sleeping first. Returns MF_OK,
  * MF_ETIMEDOUT, or MF_EINTR when a signal handler ran. Only one thread turns at a time: if another one does, it is made
- * to return, and the caller waits for that first. */
+ * to return, and the caller waits for that first; then it looks only at what is ready and returns MF_OK, since the other
+ * one's callbacks may have done what it waits for. */
 enum mf_err mf_loop_turn(struct mf_loop *loop, uint64_t deadline, uint64_t spin);
 
 /* Does a thread turn the loop now? */
