@@ -32,6 +32,7 @@ struct hand {
     bool deaf;              /* reads nothing */
     bool mute;              /* keeps heartbeats (PING without a number), which are answered otherwise */
     bool ended;             /* the stream has ended */
+    int signs;              /* signs of life (PONG without a number) that have come; they come when they come */
     void (*turn)(void);     /* what makes the other side go on, where it is on the same thread; or NULL */
     struct hand_frame last; /* what hand_expect found; freed by the next one */
 };
@@ -42,6 +43,10 @@ static inline enum mf_err hand_received(void *arg, struct mf_link_frame *frame)
     size_t len = (size_t)frame->head.length;
     if (frame->head.kind == MF_MSG_PING && frame->head.id == 0 && !h->mute) {
         mf_link_send(h->link, MF_MSG_PONG, 0, NULL, 0);
+        return MF_OK;
+    }
+    if (frame->head.kind == MF_MSG_PONG && frame->head.id == 0) {
+        h->signs++;
         return MF_OK;
     }
     unsigned char *body = malloc(len + 1);

@@ -275,12 +275,12 @@ static void test_modules(void)
 
 static void test_patience(const char *code)
 {
-    begin_with(1, 150 * (uint64_t)MS);
+    begin_with(1, 1000 * (uint64_t)MS);
     served_code(1, code);
     served_task(1, 1, "");
-    for (int i = 0; i < 10; i++) { /* heard, again and again */
+    for (int i = 0; i < 12; i++) { /* heard, again and again */
         served_sync();
-        pause_for(30);
+        pause_for(100);
     }
     served_task(2, 1, "");
     CHECK(served_aborted(served_end()));
@@ -289,11 +289,11 @@ static void test_patience(const char *code)
 /* One that was stopped itself looks at what has come meanwhile. */
 static void test_stopped(void)
 {
-    begin_with(1, 200 * (uint64_t)MS);
+    begin_with(1, 1000 * (uint64_t)MS);
     served_sync();
     CHECK(kill(served.pid, SIGSTOP) == 0);
     served_send(MF_MSG_PONG, 0);
-    pause_for(400);
+    pause_for(1200);
     CHECK(kill(served.pid, SIGCONT) == 0);
     served_sync();
     end();
@@ -307,21 +307,16 @@ static void test_long_message(void)
     struct mf_msg_head head = {.length = SIZE, .kind = MF_MSG_CODE, .id = 9};
     mf_msg_pack_head(bytes, &head);
     bytes[MF_MSG_HEAD] = *FAKE_ECHO;
-    begin_with(1, 240 * (uint64_t)MS);
+    begin_with(1, 2400 * (uint64_t)MS);
     for (size_t at = 0; at < sizeof bytes; at += PIECE) {
         size_t n = sizeof bytes - at < PIECE ? sizeof bytes - at : PIECE;
         CHECK(write(served.hand->fd, bytes + at, n) == (ssize_t)n);
         pause_for(20);
     }
-    int pongs = 0;
-    served_send(MF_MSG_PING, 5);
-    for (const struct hand_frame *f; (f = hand_expect(served.hand, MF_MSG_PONG)) && f->id != 5;)
-        pongs++;
-    CHECK(pongs >= 5 && pongs <= 31);
+    served_sync();
+    CHECK(served.hand->signs > 0);
     served_task(1, 9, "x");
-    hand_expect(served.hand, 0);
-    if (served.hand->last.kind == MF_MSG_PONG)
-        hand_expect(served.hand, MF_MSG_RESULT);
+    CHECK(served_result(1, MF_OUTCOME_VALUE, "x"));
     end();
 }
 

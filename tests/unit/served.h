@@ -197,15 +197,11 @@ static inline void served_send(unsigned kind, uint64_t id)
     hand_send(served.hand, kind, id, NULL, 0);
 }
 
-/* A question that is answered behind all that was said before. (PONG without a number is a sign of life that comes when it
- * comes.) */
+/* A question that is answered behind all that was said before. */
 static inline void served_sync(void)
 {
-    const struct hand_frame *f;
     served_send(MF_MSG_PING, 77);
-    do
-        f = hand_expect(served.hand, MF_MSG_PONG);
-    while (f && f->id == 0);
+    const struct hand_frame *f = hand_expect(served.hand, MF_MSG_PONG);
     CHECK(f && f->id == 77);
 }
 
@@ -214,10 +210,10 @@ static inline bool served_left(int status)
     return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
 }
 
-/* It has ended itself and its group. */
+/* It has ended itself, and what was left of its group. */
 static inline bool served_aborted(int status)
 {
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE;
 }
 
 #endif
