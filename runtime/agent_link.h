@@ -22,6 +22,7 @@ struct mf_agent_job {
     struct mf_blob *bytes; /* a reference: what task points into */
     struct mf_msg_task task;
     struct mf_share_lists holds; /* of its arguments, and of its dependencies in turn */
+    bool held;                   /* the master knows that it waits for its worker (node.c) */
 };
 void mf_agent_job_free(struct mf_agent_job *job);
 

@@ -33,25 +33,19 @@ static unsigned ahead(const struct mf_pool *pool)
 static bool has_room(const struct mf_peer *a)
 {
     return a && a->greeted && !a->dying &&
-           a->n < (a->alone ? 1 : (a->behind ? 1 : ahead(a->pool)) * (unsigned)a->nlanes) && a->n < a->cap &&
+           mf_peer_load(a) < (a->alone ? 1 : (a->behind ? 1 : ahead(a->pool)) * (unsigned)a->nlanes) && a->n < a->cap &&
            mf_link_pending(a->link) <= BACKLOG;
 }
 
-/* The lane that a future is pinned to, else NULL. */
+/* A lane that a future is pinned to which may be sent, else NULL. Once one had to be held, a lane gets its next when it has
+ * none: all that is sent for a busy worker would fill the room. */
 static struct mf_worker *pinned_lane(const struct mf_peer *a)
 {
-    for (int i = 0; i < a->nlanes; i++)
-        if (!mf_list_empty(&a->lanes[i]->pinned))
+    unsigned most = a->nheld ? 1 : ahead(a->pool);
+    for (int i = 0; a->pool->queue.pinned && i < a->nlanes; i++)
+        if (!mf_list_empty(&a->lanes[i]->pinned) && a->lanes[i]->pins < most)
             return a->lanes[i];
     return NULL;
-}
-
-/* Can one of the agent's workers run what comes next? */
-static bool suits(const struct mf_peer *a)
-{
-    struct mf_future *f = mf_queue_first(&a->pool->queue);
-    uint64_t live = f ? mf_future_live(f) : 0;
-    return (f && (!live || live == a->lanes[0]->live)) || (a->pool->queue.pinned && pinned_lane(a));
 }
 
 /* It could not be sent. If the agent is gone, another one gets it; this one's end is noticed by reading. */
@@ -73,7 +67,8 @@ static void take_back(struct mf_peer *a, struct mf_flight *flight, enum mf_err e
 /* Sends that future to the agent. False: it could not be sent. */
 static bool send_one(struct mf_peer *a, struct mf_future *f)
 {
-    struct mf_flight *flight = mf_peer_take_off(a, &(struct mf_flight){.id = f->id, .future = f});
+    struct mf_flight *flight =
+        mf_peer_take_off(a, &(struct mf_flight){.id = f->id, .future = f, .pin = mf_peer_pin(a, f)});
     enum mf_err e = mf_peer_send(a, f);
     if (e != MF_OK) {
         take_back(a, flight, e);
@@ -85,17 +80,21 @@ static bool send_one(struct mf_peer *a, struct mf_future *f)
     return true;
 }
 
+/* The next future that one of the agent's workers can run, now SENT; or NULL. */
 static struct mf_future *next_for(struct mf_peer *a)
 {
-    struct mf_worker *pinned = a->pool->queue.pinned ? pinned_lane(a) : NULL;
-    return mf_sched_send(pinned ? pinned : a->lanes[0]);
+    struct mf_pool *pool = a->pool;
+    struct mf_worker *pinned = pinned_lane(a);
+    struct mf_future *first = mf_queue_first(&pool->queue);
+    uint64_t live = first ? mf_future_live(first) : 0;
+    return pinned || !live || live == a->lanes[0]->live ? mf_sched_send(pool, pinned) : NULL;
 }
 
 /* Sends one queued future to the agent, if there is one for it that can be sent. */
 static bool send_next(struct mf_peer *a)
 {
     struct mf_future *f;
-    while (has_room(a) && suits(a) && (f = next_for(a)) != NULL)
+    while (has_room(a) && (f = next_for(a)) != NULL)
         if (send_one(a, f))
             return true;
     return false;
@@ -123,7 +122,7 @@ static bool send_round(struct mf_pool *pool, unsigned level)
     bool sent = false;
     for (int i = 0; i < pool->size; i++) {
         struct mf_peer *a = mf_peer_at(pool, i);
-        if (a && a->n < level * (unsigned)a->nlanes)
+        if (a && mf_peer_load(a) < level * (unsigned)a->nlanes)
             sent = send_next(a) || sent;
     }
     return sent;
@@ -253,7 +252,7 @@ static bool somebody_is_idle(const struct mf_pool *pool)
 {
     for (int i = 0; i < pool->size; i++) {
         const struct mf_peer *a = mf_peer_at(pool, i);
-        if (!pool->workers[i] || (a && a->greeted && !a->dying && a->n < (unsigned)a->nlanes))
+        if (!pool->workers[i] || (a && a->greeted && !a->dying && mf_peer_load(a) < (unsigned)a->nlanes))
             return true;
     }
     return false;
@@ -263,7 +262,7 @@ static void recall_from(struct mf_peer *a)
 {
     for (unsigned i = 0; i < a->n; i++) {
         struct mf_flight *flight = mf_peer_flight(a, i);
-        if (flight->lane || flight->recalled || !flight->future)
+        if (flight->lane || flight->held || flight->recalled || !flight->future)
             continue;
         mf_link_queue(a->link, MF_MSG_RECALL, flight->id, NULL, 0);
         flight->recalled = true;
@@ -275,7 +274,7 @@ static void recall_from(struct mf_peer *a)
 /* Has it more than it can work on, and is what it works on not done in a moment? */
 static bool is_behind(const struct mf_peer *a, uint64_t now)
 {
-    if (!a || !a->link || a->n <= (unsigned)a->nlanes)
+    if (!a || !a->link || mf_peer_load(a) <= (unsigned)a->nlanes)
         return false;
     for (int i = 0; i < a->nlanes; i++)
         if (now - a->lanes[i]->started <= OVERDUE_NS)

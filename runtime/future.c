@@ -12,14 +12,15 @@
 
 static const char *const names[] = {"created", "queued", "sent", "running", "done", "failed", "cancelled", "lost"};
 
-/* legal[from]: the states that may follow. RUNNING and SENT go back to QUEUED when the task is tried again; a
- * CREATED future can fail at once when one of its arguments has failed. */
+/* legal[from]: the states that may follow. RUNNING and SENT go back to QUEUED when the task is tried again; RUNNING goes
+ * back to SENT when an agent says that it does not run after all; a CREATED future can fail at once when one of its
+ * arguments has failed. */
 static const unsigned legal[] = {
     [MF_FUTURE_CREATED] =
         BIT(MF_FUTURE_QUEUED) | BIT(MF_FUTURE_CANCELLED) | BIT(MF_FUTURE_FAILED) | BIT(MF_FUTURE_LOST),
     [MF_FUTURE_QUEUED] = BIT(MF_FUTURE_SENT) | BIT(MF_FUTURE_RUNNING) | BIT(MF_FUTURE_CANCELLED) | BIT(MF_FUTURE_LOST),
     [MF_FUTURE_SENT] = BIT(MF_FUTURE_QUEUED) | BIT(MF_FUTURE_RUNNING) | BIT(MF_FUTURE_CANCELLED) | BIT(MF_FUTURE_LOST),
-    [MF_FUTURE_RUNNING] = BIT(MF_FUTURE_QUEUED) | BIT(MF_FUTURE_DONE) | BIT(MF_FUTURE_FAILED) |
+    [MF_FUTURE_RUNNING] = BIT(MF_FUTURE_QUEUED) | BIT(MF_FUTURE_SENT) | BIT(MF_FUTURE_DONE) | BIT(MF_FUTURE_FAILED) |
                           BIT(MF_FUTURE_CANCELLED) | BIT(MF_FUTURE_LOST),
     [MF_FUTURE_LOST] = 0,
 };

@@ -103,7 +103,7 @@ static const char *const names[MF_MSG_KINDS] = {
     [MF_MSG_TASK] = "TASK",         [MF_MSG_CANCEL] = "CANCEL", [MF_MSG_RECALL] = "RECALL", [MF_MSG_OUTPUT] = "OUTPUT",
     [MF_MSG_PROGRESS] = "PROGRESS", [MF_MSG_RESULT] = "RESULT", [MF_MSG_FETCH] = "FETCH",   [MF_MSG_MODULE] = "MODULE",
     [MF_MSG_PING] = "PING",         [MF_MSG_PONG] = "PONG",     [MF_MSG_BYE] = "BYE",       [MF_MSG_BLOCK] = "BLOCK",
-    [MF_MSG_DROP] = "DROP",         [MF_MSG_HOLDS] = "HOLDS",
+    [MF_MSG_DROP] = "DROP",         [MF_MSG_HOLDS] = "HOLDS",   [MF_MSG_HELD] = "HELD",     [MF_MSG_FREED] = "FREED",
 };
 
 const char *mf_msg_name(uint8_t kind)

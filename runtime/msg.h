@@ -25,6 +25,8 @@
  *   RECALL   master -> agent   id: task          give it back if it has not been started; answered by a RESULT with
  *                                                      outcome 2 (MF_MSG_RECALLED) and nothing else, or by its own.
  *                                                      Outcome 3 (MF_MSG_LOST): a node's worker died; the bytes say how
+ *   HELD     agent -> master   id: task          it waits for its worker, which is busy, and those behind it may be started
+ *   FREED    agent -> master   id: task          that was held: it does no more, and may be started
  *   OUTPUT   agent -> master   id: task          body: stream 1, bytes
  *   PROGRESS agent -> master   id: task          body: fraction 8 (IEEE double), text
  *   RESULT   agent -> master   id: task          body: outcome 8, nanoseconds it ran 8, bytes
@@ -80,6 +82,8 @@ enum mf_msg_kind {
     MF_MSG_BLOCK,
     MF_MSG_DROP,
     MF_MSG_HOLDS,
+    MF_MSG_HELD,
+    MF_MSG_FREED,
     MF_MSG_KINDS
 };
 

@@ -3,7 +3,10 @@
  *
  * At most as many tasks are in the pool as it has workers, and none is put there while anything waits to be written. So
  * the master knows which of the tasks that it has sent can have been started: the oldest ones, as many as there are
- * workers. Those behind them stand in a queue here, and can be called back. */
+ * workers. Those behind them stand in a queue here, and can be called back.
+ *
+ * A task that is pinned to a worker which is busy would hold up those behind it while other workers are idle. So it stays
+ * in the queue, and they pass it; the master is told, since it counts. */
 #include "node.h"
 
 #include <poll.h>
@@ -49,6 +52,13 @@ struct node {
     struct mf_list requests;
     uint64_t last_request;
 };
+
+/* Where it runs or must run; 0: that is not known. */
+static uint32_t worker_of(const struct begun *b)
+{
+    int ran = atomic_load_explicit(&b->future->worker, memory_order_relaxed);
+    return b->job->task.worker ? b->job->task.worker : (uint32_t)ran;
+}
 
 static struct node *node_of(const struct mf_owner *owner)
 {
@@ -143,11 +153,56 @@ static void remember_setup(struct node *n, struct mf_agent_job *j)
     mf_agent_job_free(j);
 }
 
+/* Has that worker, as far as is known, one of the tasks that have begun? */
+static bool is_taken(const struct node *n, uint32_t worker)
+{
+    for (const struct mf_list *l = n->begun.next; l != &n->begun; l = l->next) {
+        struct begun *b = MF_LIST_ENTRY(l, struct begun, link);
+        if (worker_of(b) == worker)
+            return true;
+    }
+    return false;
+}
+
+/* Takes out the first job that need not wait for its worker. NULL when there is none, or that is yet to be told. */
+static struct mf_agent_job *next_job(struct node *n)
+{
+    struct mf_agent_link *master = n->master;
+    for (struct mf_list *l = master->queue.next; l != &master->queue && mf_link_pending(master->link) == 0;
+         l = l->next) {
+        struct mf_agent_job *j = MF_LIST_ENTRY(l, struct mf_agent_job, link);
+        if (j->task.worker == 0 || !is_taken(n, j->task.worker)) {
+            mf_list_remove(&j->link);
+            return j;
+        }
+        if (!j->held)
+            mf_agent_link_send(master, MF_MSG_HELD, j->id, NULL, 0);
+        j->held = true;
+    }
+    return NULL;
+}
+
+/* The worker may have become free: the first job that was held for it is not any more. */
+static void free_held(struct node *n, uint32_t worker)
+{
+    struct mf_list *queue = &n->master->queue;
+    for (struct mf_list *l = queue->next; worker && l != queue; l = l->next) {
+        struct mf_agent_job *j = MF_LIST_ENTRY(l, struct mf_agent_job, link);
+        if (!j->held || j->task.worker != worker)
+            continue;
+        if (!is_taken(n, worker)) {
+            j->held = false;
+            mf_agent_link_send(n->master, MF_MSG_FREED, j->id, NULL, 0);
+        }
+        return;
+    }
+}
+
 /* What begins first begins quietly, if so wished (mf_runtime_admit). */
 static void fill(struct node *n, bool quiet)
 {
     while (n->nbegun < (uint32_t)n->pool->size && mf_link_pending(n->master->link) == 0) {
-        struct mf_agent_job *j = mf_agent_link_next(n->master);
+        struct mf_agent_job *j = next_job(n);
         if (!j)
             return;
         if (j->task.setup && j->task.worker == 0) {
@@ -276,9 +331,10 @@ static void hook_final(struct mf_owner *owner, struct mf_future *f)
     struct begun *b = find_begun(n, f);
     if (!b)
         return;
-    tell(n, b->job->id, f);
     mf_list_remove(&b->link);
     n->nbegun--;
+    free_held(n, worker_of(b)); /* first, since the master counts it in the place of this one */
+    tell(n, b->job->id, f);
     mf_agent_job_free(b->job);
     mf_future_unref(b->future);
     free(b);

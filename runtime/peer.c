@@ -1,5 +1,6 @@
 /* Design note: an agent writes each result before it starts the next task, so as many of its oldest flights as it has lanes
- * can have been started, and no other. */
+ * can have been started, and no other. A node says of a flight that is pinned to a busy worker that it is held; such do not
+ * count, until it says that they are free again. */
 #include "peer.h"
 
 #include <errno.h>
@@ -35,32 +36,42 @@ static unsigned place_of(const struct mf_peer *a, const struct mf_flight *flight
 
 bool mf_peer_can_run(struct mf_peer *a, const struct mf_flight *flight)
 {
-    return place_of(a, flight) < (unsigned)a->nlanes;
+    unsigned place = place_of(a, flight), before = 0;
+    if (flight->lane || flight->held)
+        return !flight->held;
+    for (unsigned i = 0; i < place; i++)
+        before += !mf_peer_flight(a, i)->held;
+    return before < (unsigned)a->nlanes;
 }
 
-/* The one that the future is pinned to, if it is idle, else any. */
-static struct mf_worker *idle_lane(const struct mf_peer *a, const struct mf_future *f)
+struct mf_worker *mf_peer_pin(const struct mf_peer *a, const struct mf_future *f)
 {
-    int pinned = f->extra ? f->extra->worker : 0;
-    struct mf_worker *idle = NULL;
-    for (int i = 0; i < a->nlanes; i++) {
-        if (a->lanes[i]->state != MF_WORKER_IDLE)
-            continue;
-        if (a->lanes[i]->index == pinned)
+    for (int i = 0; f->extra && f->extra->worker && i < a->nlanes; i++)
+        if (a->lanes[i]->index == f->extra->worker)
             return a->lanes[i];
-        if (!idle)
-            idle = a->lanes[i];
-    }
-    return idle;
+    return NULL;
+}
+
+/* The one that the flight is pinned to, if it is idle, else any. */
+static struct mf_worker *idle_lane(const struct mf_peer *a, const struct mf_flight *flight)
+{
+    if (flight->pin && flight->pin->state == MF_WORKER_IDLE)
+        return flight->pin;
+    for (int i = 0; i < a->nlanes; i++)
+        if (a->lanes[i]->state == MF_WORKER_IDLE)
+            return a->lanes[i];
+    return NULL;
 }
 
 void mf_peer_start_ready(struct mf_peer *a)
 {
-    for (unsigned i = 0; i < a->n && i < (unsigned)a->nlanes; i++) {
+    unsigned can_run = 0;
+    for (unsigned i = 0; i < a->n && can_run < (unsigned)a->nlanes; i++) {
         struct mf_flight *flight = mf_peer_flight(a, i);
-        if (flight->lane || !flight->future)
+        can_run += !flight->held;
+        if (flight->held || flight->lane || !flight->future)
             continue;
-        flight->lane = idle_lane(a, flight->future);
+        flight->lane = idle_lane(a, flight);
         if (flight->lane)
             mf_sched_start(flight->lane, flight->future);
     }
@@ -70,6 +81,8 @@ struct mf_flight *mf_peer_take_off(struct mf_peer *a, const struct mf_flight *fl
 {
     struct mf_flight *f = mf_peer_flight(a, a->n++);
     *f = *flight;
+    if (f->pin)
+        f->pin->pins++;
     a->pool->awaited++;
     return f;
 }
@@ -77,6 +90,9 @@ struct mf_flight *mf_peer_take_off(struct mf_peer *a, const struct mf_flight *fl
 /* Those before it move, because they are few: nearly always it is one of the oldest. */
 void mf_peer_land(struct mf_peer *a, struct mf_flight *flight)
 {
+    a->nheld -= flight->held;
+    if (flight->pin)
+        flight->pin->pins--;
     for (unsigned i = place_of(a, flight); i > 0; i--)
         *mf_peer_flight(a, i) = *mf_peer_flight(a, i - 1);
     a->first = (a->first + 1) % a->cap;
@@ -156,8 +172,9 @@ enum mf_err mf_peer_send_setup(struct mf_peer *a, const struct mf_setup *setup)
 /* The number of the worker, among those of its node, that f is pinned to; 0: any. */
 static uint32_t worker_of(const struct mf_peer *a, const struct mf_future *f)
 {
-    for (int i = 0; f->extra && f->extra->worker && i < a->nlanes; i++)
-        if (a->lanes[i]->index == f->extra->worker)
+    const struct mf_worker *pin = mf_peer_pin(a, f);
+    for (int i = 0; pin && i < a->nlanes; i++)
+        if (a->lanes[i] == pin)
             return (uint32_t)i + 1;
     return 0;
 }

@@ -30,6 +30,8 @@ struct mf_flight {
     uint64_t id;
     struct mf_future *future; /* a reference; NULL when nobody wants the result */
     struct mf_worker *lane;   /* where it runs as far as is known; NULL: it has not been started */
+    struct mf_worker *pin;    /* the only lane where it may run; NULL: any */
+    bool held;                /* it waits for that one, and those behind it may be started */
     bool recalled;            /* asked back, because another agent has nothing to do */
     bool setup;               /* no future's: what everywhere asked of workers that start later */
     uint64_t end;             /* where its frame ends among the bytes of the link: not started while less is written */
@@ -47,6 +49,7 @@ struct mf_peer {
     struct mf_link *link;
     struct mf_flight *flights; /* a ring of cap */
     unsigned first, n, cap;
+    unsigned nheld; /* of n */
     bool greeted;
     bool alone;              /* a fork that has not finished a task yet: see agent.c */
     bool served;             /* it has sent a result */
@@ -77,6 +80,12 @@ static inline struct mf_peer *mf_peer_of(const struct mf_worker *w)
 static inline struct mf_flight *mf_peer_flight(struct mf_peer *peer, unsigned i)
 {
     return &peer->flights[(peer->first + i) % peer->cap];
+}
+
+/* How many flights are not held. */
+static inline unsigned mf_peer_load(const struct mf_peer *peer)
+{
+    return peer->n - peer->nheld;
 }
 
 /* The agent whose first lane stands in slot i (from 0) of the pool: so each agent is met once in a loop over the slots.
@@ -111,12 +120,15 @@ void mf_peer_leave_lane(struct mf_worker *lane);
 /* The flight of that task that is not over, or NULL. */
 struct mf_flight *mf_peer_find(struct mf_peer *peer, uint64_t id);
 
-/* The oldest flights, as many as the agent has lanes, are what it works on now: their futures are RUNNING. Where one runs
- * is a guess, unless it is pinned. */
+/* The oldest flights that are not held, as many as the agent has lanes, are what it works on now: their futures are
+ * RUNNING. Where one runs is a guess, unless it is pinned. */
 void mf_peer_start_ready(struct mf_peer *peer);
 
 /* Could the flight have been started: is it among the oldest ones? */
 bool mf_peer_can_run(struct mf_peer *peer, const struct mf_flight *flight);
+
+/* The lane that f is pinned to; NULL: any. */
+struct mf_worker *mf_peer_pin(const struct mf_peer *peer, const struct mf_future *f);
 
 /* Adds a flight behind the others; there must be room for it. */
 struct mf_flight *mf_peer_take_off(struct mf_peer *peer, const struct mf_flight *flight);

@@ -157,6 +157,25 @@ static enum mf_err on_result(struct mf_peer *a, struct mf_link_frame *frame)
     return MF_OK;
 }
 
+/* A node's task that waits for its worker, or does no more. */
+static enum mf_err on_held(struct mf_peer *a, const struct mf_link_frame *frame)
+{
+    struct mf_flight *flight = mf_peer_find(a, frame->head.id);
+    bool held = frame->head.kind == MF_MSG_HELD;
+    if (!flight || !flight->pin || flight->held == held || (held && !mf_peer_can_run(a, flight)))
+        return MF_EINVAL;
+    if (flight->lane) {
+        if (flight->lane->running)
+            mf_sched_hold(flight->lane);
+        free_lane(flight->lane);
+        flight->lane = NULL;
+    }
+    flight->held = held;
+    a->nheld += held ? 1 : -1u;
+    mf_peer_start_ready(a);
+    return MF_OK;
+}
+
 static enum mf_err on_output(struct mf_peer *a, const struct mf_link_frame *frame)
 {
     struct mf_flight *flight = mf_peer_find(a, frame->head.id);
@@ -232,6 +251,9 @@ enum mf_err mf_peer_received(void *arg, struct mf_link_frame *frame)
     case MF_MSG_DROP:
     case MF_MSG_HOLDS:
         return mf_share_received(&a->share, frame, false);
+    case MF_MSG_HELD:
+    case MF_MSG_FREED:
+        return on_held(a, frame);
     case MF_MSG_PONG:
         on_pong(a, frame);
         return MF_OK;

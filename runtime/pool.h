@@ -53,6 +53,7 @@ struct mf_worker {
     bool abandoned;            /* does not belong to the pool's slots any more; frees itself when it ends */
     atomic_bool wanted;        /* the interrupt signal is meant for the present task */
     struct mf_list pinned;     /* futures for this worker only */
+    unsigned pins;             /* of these, how many its agent has */
     size_t setups;             /* how many of the pool's setups it runs at birth */
     uint64_t live;             /* what of its owner's memory it was forked for; 0: nothing in particular */
     void *instance;            /* the runner's interpreter */

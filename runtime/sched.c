@@ -93,16 +93,15 @@ struct mf_future *mf_sched_take(struct mf_worker *w)
     return f;
 }
 
-struct mf_future *mf_sched_send(struct mf_worker *w)
+struct mf_future *mf_sched_send(struct mf_pool *pool, struct mf_worker *w)
 {
-    struct mf_future *f = mf_list_empty(&w->pinned) ? mf_queue_first(&w->pool->queue)
-                                                    : MF_LIST_ENTRY(w->pinned.next, struct mf_future, link);
+    struct mf_future *f = w ? MF_LIST_ENTRY(w->pinned.next, struct mf_future, link) : mf_queue_first(&pool->queue);
     if (!f)
         return NULL;
     unqueue(f);
-    mf_list_insert(&w->pool->ahead, &f->link);
+    mf_list_insert(&pool->ahead, &f->link);
     mf_future_move(f, MF_FUTURE_QUEUED, MF_FUTURE_SENT);
-    w->pool->sent++;
+    pool->sent++;
     return f;
 }
 
@@ -111,6 +110,17 @@ void mf_sched_start(struct mf_worker *w, struct mf_future *f)
     w->pool->sent--;
     mf_list_remove(&f->link);
     assign(w, f);
+}
+
+void mf_sched_hold(struct mf_worker *w)
+{
+    struct mf_future *f = w->running;
+    w->running = NULL;
+    w->pool->running--;
+    f->attempts--;
+    mf_list_insert(&w->pool->ahead, &f->link);
+    mf_future_move(f, MF_FUTURE_RUNNING, MF_FUTURE_SENT);
+    w->pool->sent++;
 }
 
 void mf_sched_return(struct mf_future *f)

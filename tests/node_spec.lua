@@ -1,5 +1,6 @@
 -- What nodes do for their tasks, with workers that are threads and workers that are processes: output, progress,
 -- modules, folder and environment, plans of their own, large and many values.
+local core = require("moonfleet.core")
 local fails = require("tests.support.fails")
 local mf = require("moonfleet")
 local nodes = require("tests.support.nodes")
@@ -380,6 +381,32 @@ describe("a node whose workers do not take the same time", function()
                 assert.is_false(long:resolved())
                 program.write_file(folder .. "/gate", "")
                 H.value(long)
+            end)
+        end)
+    end)
+
+    it("does not let others wait behind a task for a busy worker", function()
+        nodes.with({ "a" }, { workers = 2, isolate = true }, function()
+            program.with_folder(function(folder)
+                local pool, pinned = require("moonfleet.plan").current().pool, {}
+                local long = nodes.occupy(folder .. "/gate", nil, 1)[1].future
+                for worker = 1, 2 do -- one of them is busy
+                    pinned[worker] = core.submit(pool, { worker = worker }, H.square, worker)
+                    pinned[worker + 2] = core.submit(pool, { worker = worker }, H.square, worker + 2)
+                end
+                for i = 1, 200 do
+                    assert.equal(i * i, H.value(mf.future(H.square, i)))
+                end
+                H.eventually(function()
+                    return pinned[1]:resolved() and pinned[3]:resolved()
+                        or pinned[2]:resolved() and pinned[4]:resolved()
+                end, "the tasks for the idle worker to be done")
+                local busy = pinned[1]:resolved() and 2 or 1
+                assert.is_false(long:resolved() or pinned[busy]:resolved() or pinned[busy + 2]:resolved())
+                pinned[busy]:cancel()
+                program.write_file(folder .. "/gate", "x")
+                assert.equal("x", H.value(long))
+                assert.equal((busy + 2) ^ 2, H.value(pinned[busy + 2]))
             end)
         end)
     end)

@@ -37,11 +37,11 @@ function nodes.here()
     return os.getenv("NODE")
 end
 
--- Starts a future on each worker, that says where it runs, waits until the file is there, and returns what is in it.
--- Returns a list of { future =, host =, pid = } when all of them run.
-function nodes.occupy(path, options)
+-- Starts a future on each worker (or on n of them), that says where it runs, waits until the file is there, and returns
+-- what is in it. Returns a list of { future =, host =, pid = } when all of them run.
+function nodes.occupy(path, options, n)
     local list = {}
-    for i = 1, mf.workers() do
+    for i = 1, n or mf.workers() do
         local f = mf.future(options or {}, function()
             mf.progress(0.5, os.getenv("NODE") .. " " .. processes.pid())
             while true do

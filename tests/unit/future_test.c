@@ -17,7 +17,7 @@ static const char *const legal[STATES] = {
     ".Q...FCL", /* created */
     "..SR..CL", /* queued */
     ".Q.R..CL", /* sent */
-    ".Q..DFCL", /* running */
+    ".QS.DFCL", /* running */
     "........", "........", "........", "........",
 };
 

@@ -272,7 +272,7 @@ static void test_take_over(void)
     struct end a;
     open_end(&a, loop, MF_LOOP_READ);
     pthread_t thread = start_turner(&t, loop);
-    CHECK(mf_loop_turn(loop, MF_SYS_NEVER, 0) == MF_OK); /* the other one gave way, and may have done all there was to do */
+    CHECK(mf_loop_turn(loop, MF_SYS_NEVER, 0) == MF_OK); /* the other one gave way; it may have done all there was */
     CHECK(t.done || !mf_loop_turning(loop));
     join_turner(thread, &t);
     CHECK(a.calls == 0);

@@ -134,6 +134,40 @@ static void test_pinned(void)
     end();
 }
 
+/* A task for a worker that is busy does not hold up those behind it. */
+static void test_held(void)
+{
+    bool held[2] = {false, false};
+    uint64_t busy = 0;
+    begin(2);
+    served_code(1, SERVED_HERE);
+    served_code(2, FAKE_ECHO);
+    served_task(1, 1, "");
+    hand_expect(served.hand, MF_MSG_OUTPUT); /* it runs, on one of the two */
+    for (uint32_t worker = 1; worker <= 2; worker++) {
+        served_task_with(10 + worker, 2, "first", (struct mf_msg_task){.worker = worker});
+        served_task_with(20 + worker, 2, "second", (struct mf_msg_task){.worker = worker});
+    }
+    served_task(2, 2, "any");
+    for (int i = 0; i < 5; i++) { /* three are done, two are not */
+        const struct hand_frame *f = hand_expect(served.hand, 0);
+        if (!f || f->kind == MF_MSG_RESULT)
+            continue;
+        busy = f->id % 10;
+        CHECK(f->kind == MF_MSG_HELD && (f->id == 10 + busy || f->id == 20 + busy));
+        held[f->id > 20] = true;
+    }
+    CHECK(held[0] && held[1]);
+    served_send(MF_MSG_RECALL, 10 + busy);
+    CHECK(served_result(10 + busy, MF_MSG_RECALLED, ""));
+    served_sync(); /* and nothing else came */
+    served_send(MF_MSG_CANCEL, 1);
+    const struct hand_frame *f = hand_expect(served.hand, MF_MSG_FREED);
+    CHECK(f && f->id == 20 + busy);
+    CHECK(served_result(1, MF_MSG_RECALLED, "") && served_result(20 + busy, MF_OUTCOME_VALUE, "second"));
+    end();
+}
+
 static void test_setups(void)
 {
     begin(1);
@@ -385,6 +419,7 @@ static void test_both(void)
     test_many(4);
     test_cancel(FAKE_BLOCK);
     test_pinned();
+    test_held();
     test_setups();
     test_errors_and_deps();
     test_output();

@@ -95,13 +95,13 @@ static void test_wrong_greetings(void)
 {
     struct mf_msg_hello hello = *far_hello();
     struct mf_buf body = {0};
-    CHECK(refused(MF_MSG_HELLO, NULL, 0, "given up"));
-    CHECK(refused(MF_MSG_RESULT, "123456789", 9, "given up"));
-    CHECK(refused(MF_MSG_PONG, NULL, 0, "given up"));
-    CHECK(refused(MF_MSG_BYE, "no", 2, "given up"));
+    CHECK(refused(MF_MSG_HELLO, NULL, 0, "was refused: not Moonfleet's protocol"));
+    CHECK(refused(MF_MSG_RESULT, "123456789", 9, "broke the protocol"));
+    CHECK(refused(MF_MSG_PONG, NULL, 0, "broke the protocol"));
+    CHECK(refused(MF_MSG_BYE, "no", 2, "broke the protocol"));
     hello.version = 99;
     CHECK(mf_msg_pack_hello(&body, &hello) && refused(MF_MSG_HELLO, body.data, body.len, "wire version 99"));
-    CHECK(refused(MF_MSG_HELLO, body.data, 20, "given up"));
+    CHECK(refused(MF_MSG_HELLO, body.data, 20, "was refused: broken HELLO"));
     body.len = 0;
     hello.version = MF_MSG_VERSION;
     hello.lua_version = 503;

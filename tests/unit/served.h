@@ -19,6 +19,7 @@
 #define SERVED_FETCH "M" /* the result is the module that args names, as it came */
 #define SERVED_MUCH  "P" /* prints as many pieces of 64 KB as the first byte of args says */
 #define SERVED_EXIT  "k" /* the process exits with code 3 */
+#define SERVED_HERE  "y" /* prints "y", then like FAKE_BLOCK */
 #define SERVED_PID   "i" /* the result is the process's number and its worker's name */
 
 static struct {
@@ -71,6 +72,9 @@ static inline enum mf_outcome served_run(void *worker, const struct mf_task *tas
         break;
     case 'k':
         _exit(3);
+    case 'y':
+        task->port->emit(task->port, MF_STDOUT, "y", 1);
+        return fake_wait(task, fake_gate_is_open) ? MF_OUTCOME_VALUE : MF_OUTCOME_ERROR;
     case 'i':
         snprintf(text, sizeof text, "%d %s", (int)getpid(), instance->name);
         fake_append(result, text, strlen(text));
