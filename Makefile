@@ -147,9 +147,10 @@ fuzz:
 	+@$(MAKE) run-fuzz BUILD=$(BUILD)/fuzz HOOKS=1 CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS="-O1 -g"
 
 bench:
-	@sh scripts/deps.sh build
+	@sh scripts/deps.sh bench
 	+@$(MAKE) all $(BUILD)/tests/bench/floor $(BUILD)/tests/bench/ssh_floor
 	MOONFLEET=$(abspath $(PROGRAM)) MOONFLEET_FLOOR=$(abspath $(BUILD)/tests/bench/floor) \
+		MOONFLEET_SSH_FLOOR=$(abspath $(BUILD)/tests/bench/ssh_floor) \
 		$(PROGRAM) tests/bench/bench.lua
 
 # What the compiler made of the loops over numbers.

@@ -83,6 +83,14 @@ for_test() {
     need lua-filesystem "lfs for Lua 5.4 (luarocks: luafilesystem)" has_lua_file lfs.so
 }
 
+for_bench() {
+    for_build
+    need openssh-client "OpenSSH's ssh and ssh-keygen" has_command ssh-keygen
+    need openssh-server "OpenSSH's sshd, for hosts that the benchmark starts itself" has_sshd
+    need python3-numpy "Python 3 and numpy, to compare with" /usr/bin/python3 -c "import numpy"
+    need r-base-core "R, to compare with" has_command Rscript
+}
+
 for_check() {
     for_build
     need lua-check "luacheck" has_command luacheck
@@ -101,7 +109,8 @@ look() {
     wanted=
     for purpose in "$@"; do
         case $purpose in
-        build | demo | bench) for_build ;;
+        build | demo) for_build ;;
+        bench) for_bench ;;
         test) for_test ;;
         check) for_check ;;
         fuzz) for_fuzz ;;

@@ -209,7 +209,7 @@ end
 --
 -- `floor` gives the floor in our unit (or, where `against` names one, what a peer needs); `at_most` and `at_least` are
 -- budgets for the figure, `ratio` for ours / floor. A row without a budget is for information. `warm` asks for workers
--- that have started.
+-- that have started: of threads (true), of a plan by its name, or of the level that a function makes.
 
 local rows = {
     {
@@ -290,11 +290,14 @@ local tools = {
     seconds = seconds,
     floor = floor,
     memory = memory,
+    output_of = output_of,
+    quoted = quoted,
     round_trip = round_trip,
+    many_futures = many_futures,
     map_elements = map_elements,
     peers = peers,
 }
-for _, file in ipairs({ "forks.lua", "numbers.lua", "arrays.lua" }) do
+for _, file in ipairs({ "forks.lua", "ssh.lua", "numbers.lua", "arrays.lua" }) do
     for _, row in ipairs(dofile(here .. file)(tools)) do
         rows[#rows + 1] = row
     end
@@ -303,7 +306,11 @@ end
 -- Running and showing them ----------------------------------------------------------------------------------------
 
 local function warm_up(row)
-    mf.plan(row.warm == true and "threads" or row.warm, { workers = WORKERS })
+    if type(row.warm) == "function" then
+        mf.plan({ row.warm() })
+    else
+        mf.plan(row.warm == true and "threads" or row.warm, { workers = WORKERS })
+    end
     for _, future in ipairs({ mf.future(trivial, 1), mf.future(trivial, 2) }) do
         future:value()
     end

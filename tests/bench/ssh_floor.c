@@ -2,11 +2,11 @@
  * The floor for work over SSH: what a bare program moves over one connection, with libssh2 and nothing above it, and
  * with the ssh program behind a socket pair.
  *
- *     ssh_floor libssh2|openssh PORT USER KEY [CONFIG]
+ *     ssh_floor libssh2|openssh PORT USER KEY CONFIG [MEASURE...]
  *
- * connects to 127.0.0.1 (the servers of the benchmark; no host key is checked) and prints lines "name value unit":
- * the round trip of one byte through `cat`, its median; 64 MB to a command that drops them, until it says so; 64 MB from
- * one that makes them. CONFIG is the ssh program's configuration.
+ * connects to 127.0.0.1 (the servers of the benchmark; no host key is checked) and prints a line "name value unit" for each
+ * measure: round_trip, of one byte through `cat`, its median; up, 64 MB to a command that drops them, until it says so;
+ * down, 64 MB from one that makes them. CONFIG is the ssh program's configuration.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -26,7 +26,6 @@
 
 #define BYTES  ((size_t)64 << 20)
 #define TRIPS  2000
-#define ROUNDS 5 /* of 64 MB; the median counts */
 #define PIECE  65536
 
 static const char drop[] = "head -c 67108864 >/dev/null; echo done";
@@ -226,39 +225,65 @@ static double round_trip(const struct kind *k)
 /* MB/s of one way; a byte has gone to and fro first, so that the log-in does not count. */
 static double move(const struct kind *k, bool up)
 {
-    double rates[ROUNDS];
-    for (int i = 0; i < ROUNDS; i++) {
-        char command[200];
-        struct line l = {0};
-        snprintf(command, sizeof command, "head -c 1; %s", up ? drop : make);
-        k->start(&l, command);
-        write_all(k, &l, 1);
-        read_all(k, &l, 1);
-        double since = now();
-        if (up)
-            write_all(k, &l, BYTES);
-        read_all(k, &l, up ? 5 : BYTES);
-        rates[i] = (double)BYTES / 1e6 / (now() - since);
-        k->stop(&l);
-    }
-    return median(rates, ROUNDS);
+    char command[200];
+    struct line l = {0};
+    snprintf(command, sizeof command, "head -c 1; %s", up ? drop : make);
+    k->start(&l, command);
+    write_all(k, &l, 1);
+    read_all(k, &l, 1);
+    double since = now();
+    if (up)
+        write_all(k, &l, BYTES);
+    read_all(k, &l, up ? 5 : BYTES);
+    double taken = now() - since;
+    k->stop(&l);
+    return (double)BYTES / 1e6 / taken;
+}
+
+static double up(const struct kind *k)
+{
+    return move(k, true);
+}
+
+static double down(const struct kind *k)
+{
+    return move(k, false);
+}
+
+static const struct measure {
+    const char *name, *unit;
+    double (*measure)(const struct kind *k);
+} measures[] = {{"round_trip", "us", round_trip}, {"up", "MB/s", up}, {"down", "MB/s", down}};
+
+static bool is_wanted(const struct measure *m, char *const names[], int n)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(names[i], m->name) == 0)
+            return true;
+    return n == 0;
+}
+
+static const struct kind *find_kind(const char *name)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(name, kinds[i].name) == 0)
+            return &kinds[i];
+    die("there is libssh2 and openssh");
+    return NULL;
 }
 
 int main(int argc, char *argv[])
 {
-    if (argc < 5)
-        die("usage: ssh_floor libssh2|openssh port user key [config]");
+    if (argc < 6)
+        die("usage: ssh_floor libssh2|openssh port user key config [measure...]");
+    const struct kind *k = find_kind(argv[1]);
     port = argv[2];
     user = argv[3];
     key = argv[4];
-    config = argc > 5 ? argv[5] : "none";
+    config = argv[5];
     libssh2_init(0);
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strcmp(argv[1], kinds[i].name) == 0) {
-            printf("%s_round_trip %.1f us\n", argv[1], round_trip(&kinds[i]));
-            printf("%s_up %.1f MB/s\n", argv[1], move(&kinds[i], true));
-            printf("%s_down %.1f MB/s\n", argv[1], move(&kinds[i], false));
-            return 0;
-        }
-    die("there is libssh2 and openssh");
+    for (size_t i = 0; i < sizeof measures / sizeof measures[0]; i++)
+        if (is_wanted(&measures[i], argv + 6, argc - 6))
+            printf("%s %.1f %s\n", measures[i].name, measures[i].measure(k), measures[i].unit);
+    return 0;
 }

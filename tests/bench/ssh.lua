@@ -1,0 +1,124 @@
+-- Rows of the benchmark for work over SSH, on servers of this machine: beside what a bare program moves over one
+-- connection, by libssh2 and by the ssh program (ssh_floor.c).
+--
+-- Called with what bench.lua has: seconds(fn), output_of(command), quoted(text), round_trip, many_futures. Returns a list of
+-- rows, empty (and says so) where there is no sshd.
+local mf = require("moonfleet")
+local sshd = require("tests.support.sshd")
+
+local MEGABYTES, HOSTS = 64, 8
+local floor_program = os.getenv("MOONFLEET_SSH_FLOOR") or "build/tests/bench/ssh_floor"
+
+return function(tools)
+    local quoted = tools.quoted
+    local hosts, servers = nil, {}
+
+    -- The first n servers; started when they are asked for, and ended with the program.
+    local function some(n)
+        hosts = hosts or sshd.new()
+        for i = #servers + 1, n do
+            servers[i] = hosts:start("bench" .. i)
+        end
+        return table.move(servers, 1, n, 1, {})
+    end
+
+    local function level(n, transport)
+        local used = some(n)
+        return hosts:level(used, transport)
+    end
+
+    local function ready(n, transport)
+        return function()
+            return level(n, transport)
+        end
+    end
+
+    -- A figure of the bare program.
+    local function bare(transport, measure)
+        return function()
+            local server = some(1)[1]
+            local command = ("%s %s %d %s %s %s %s"):format(quoted(floor_program), transport, server.port,
+                quoted(hosts.user), quoted(hosts:key("ed25519")), quoted(hosts.config), measure)
+            local text = tools.output_of(command)
+            return assert(tonumber(text:match("^%S+ (%S+)")), "the floor program printed: " .. text)
+        end
+    end
+
+    local function rate(fn)
+        local taken = tools.seconds(fn)
+        return (MEGABYTES << 20) / 1e6 / taken
+    end
+
+    local function up()
+        local text = ("x"):rep(MEGABYTES << 20)
+        return rate(function()
+            local f = mf.future(function(s)
+                return #s
+            end, text)
+            assert(f:value() == #text)
+        end)
+    end
+
+    local function down()
+        local n = MEGABYTES << 20
+        return rate(function()
+            local text = mf.future(function()
+                return ("x"):rep(n)
+            end):value()
+            assert(#text == n)
+        end)
+    end
+
+    -- Milliseconds until each host of a new plan has answered.
+    local function eight_ready(transport)
+        return function()
+            local options = level(HOSTS, transport)
+            options[1], options.backend = nil, "cluster"
+            return 1e3 * tools.seconds(function()
+                local cluster <close> = mf.cluster(options)
+                assert(#cluster:call(function()
+                    return true
+                end) == HOSTS)
+            end)
+        end
+    end
+
+    local function eight_logins()
+        local words = {}
+        for i, server in ipairs(some(HOSTS)) do
+            words[i] = ("ssh -F %s -p %d 127.0.0.1 true & "):format(quoted(hosts.config), server.port)
+        end
+        return 1e3 * tools.seconds(function()
+            assert(os.execute(table.concat(words) .. "wait"))
+        end)
+    end
+
+    if not os.execute("command -v sshd >/dev/null || test -x /usr/sbin/sshd") then
+        print("no rows for SSH: there is no sshd; sh scripts/deps.sh bench installs it")
+        return {}
+    end
+    local rows = {}
+    for _, transport in ipairs({ "libssh2", "openssh" }) do
+        local function row(name, unit, fields)
+            fields.name, fields.unit = ("%s: %s"):format(transport, name), unit
+            rows[#rows + 1] = fields
+        end
+
+        row("round trip", "us", {
+            measure = tools.round_trip, floor = bare(transport, "round_trip"), ratio = 1.4, warm = ready(1, transport),
+        })
+        row("20,000 futures, 2 hosts, each", "us", {
+            measure = tools.many_futures, at_most = 20, warm = ready(2, transport),
+        })
+        row("64 MB to a node", "MB/s", {
+            measure = up, floor = bare(transport, "up"), least_ratio = 0.9, warm = ready(1, transport), rounds = 3,
+        })
+        row("64 MB from a node", "MB/s", {
+            measure = down, floor = bare(transport, "down"), least_ratio = 0.9, warm = ready(1, transport), rounds = 3,
+        })
+        row("8 hosts ready", "ms", {
+            measure = eight_ready(transport), floor = eight_logins, ratio = 1.3, rounds = 3,
+        })
+    end
+    return rows
+end
