@@ -516,6 +516,19 @@ enum mf_err mf_runtime_wait(struct mf_owner *owner, struct mf_future *const *fut
     return e == MF_ETIMEDOUT && count_final(futures, n) >= need ? MF_OK : e;
 }
 
+enum mf_err mf_runtime_sleep(struct mf_owner *owner, uint64_t deadline)
+{
+    enum mf_err e = MF_OK;
+    enter(owner);
+    for (turn(owner); e == MF_OK; turn(owner)) {
+        mf_owner_watch(owner, NULL, 0, 1);
+        e = mf_owner_sleep(owner, deadline);
+        mf_owner_unwatch(owner, NULL, 0);
+    }
+    leave(owner);
+    return e == MF_ETIMEDOUT ? MF_OK : e;
+}
+
 bool mf_runtime_poll(struct mf_owner *owner, struct mf_future *f)
 {
     if (mf_future_final(f))

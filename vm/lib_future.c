@@ -491,6 +491,14 @@ static int core_wait(lua_State *L)
     return 1;
 }
 
+static int core_sleep(lua_State *L)
+{
+    luaL_checknumber(L, 1);
+    if (mf_runtime_sleep(mf_session_get(L)->owner, mf_lib_check_deadline(L, 1)) == MF_EINTR)
+        return luaL_error(L, "interrupted!");
+    return 0;
+}
+
 static void make_metatable(lua_State *L)
 {
     const luaL_Reg meta[] = {
@@ -518,8 +526,11 @@ void mf_lib_future(lua_State *L)
         {"progress", future_progress},
         {NULL, NULL},
     };
-    const luaL_Reg functions[] = {
-        {"submit", core_submit}, {"wait", core_wait}, {"is_future", core_is_future}, {NULL, NULL}};
+    const luaL_Reg functions[] = {{"submit", core_submit},
+                                  {"wait", core_wait},
+                                  {"sleep", core_sleep},
+                                  {"is_future", core_is_future},
+                                  {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     luaL_newlib(L, methods);
     make_metatable(L);

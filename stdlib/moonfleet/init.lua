@@ -59,6 +59,12 @@ function mf.now()
     return core.now()
 end
 
+---Does nothing for a while. In the meantime futures go on; in a task, cancelling ends it.
+---@param seconds number
+function mf.sleep(seconds)
+    core.sleep(options.argument("mf.sleep", "the time", options.kinds.patience, seconds))
+end
+
 -- What has been found stands beside the module's table and not in it, so that the codec sends these functions by the
 -- names of their own modules: on the other side, this table may not have them yet.
 local found = setmetatable({}, {
