@@ -153,6 +153,12 @@ bench:
 		MOONFLEET_SSH_FLOOR=$(abspath $(BUILD)/tests/bench/ssh_floor) \
 		$(PROGRAM) tests/bench/bench.lua
 
+bench-peers:
+	@sh scripts/deps.sh bench-peers
+	+@$(MAKE) all $(BUILD)/tests/bench/floor
+	MOONFLEET=$(abspath $(PROGRAM)) MOONFLEET_FLOOR=$(abspath $(BUILD)/tests/bench/floor) \
+		MOONFLEET_BENCH_OUT=$(abspath $(BUILD)/bench) $(PROGRAM) tests/bench/compare.lua
+
 # What the compiler made of the loops over numbers.
 kernels: $(BUILD)/flags
 	@for file in runtime/array_*.c; do \

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure that what a make target needs is installed. Fast and without root when nothing is missing.
-# usage: deps.sh [build|demo|bench|test|check|fuzz]...     (default: build)
+# usage: deps.sh [build|demo|bench|bench-peers|test|check|fuzz]...     (default: build)
 #
 # On Debian and its kin the missing packages are installed with apt-get, as root or through sudo; elsewhere the
 # script says what to install and fails.
@@ -91,6 +91,17 @@ for_bench() {
     need r-base-core "R, to compare with" has_command Rscript
 }
 
+for_bench_peers() {
+    for_bench
+    need lua-cjson "cjson for Lua 5.4 (luarocks: lua-cjson)" has_lua_file cjson.so
+    need python3-joblib "Python's joblib" /usr/bin/python3 -c "import joblib"
+    need python3-dask "Python's dask" /usr/bin/python3 -c "import dask.bag"
+    need python3-distributed "Python's distributed" /usr/bin/python3 -c "import distributed"
+    need r-cran-future.apply "R's future.apply" Rscript -e "library(future.apply)"
+    need parallel "GNU parallel" has_command parallel
+    need gzip "gzip" has_command gzip
+}
+
 for_check() {
     for_build
     need lua-check "luacheck" has_command luacheck
@@ -111,11 +122,12 @@ look() {
         case $purpose in
         build | demo) for_build ;;
         bench) for_bench ;;
+        bench-peers) for_bench_peers ;;
         test) for_test ;;
         check) for_check ;;
         fuzz) for_fuzz ;;
         *)
-            echo "deps: unknown purpose '$purpose'; there are: build demo bench test check fuzz" >&2
+            echo "deps: unknown purpose '$purpose'; there are: build demo bench bench-peers test check fuzz" >&2
             exit 2
             ;;
         esac

@@ -292,12 +292,13 @@ local tools = {
     memory = memory,
     output_of = output_of,
     quoted = quoted,
+    program = program,
     round_trip = round_trip,
     many_futures = many_futures,
     map_elements = map_elements,
     peers = peers,
 }
-for _, file in ipairs({ "forks.lua", "ssh.lua", "numbers.lua", "arrays.lua" }) do
+for _, file in ipairs({ "forks.lua", "ssh.lua", "numbers.lua", "arrays.lua", "scaling.lua" }) do
     for _, row in ipairs(dofile(here .. file)(tools)) do
         rows[#rows + 1] = row
     end

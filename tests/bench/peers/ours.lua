@@ -1,0 +1,314 @@
+-- The workloads of the comparison under Moonfleet.
+--
+--   moonfleet ours.lua PLAN WORKLOAD [FOLDER]     prints one figure, in the unit that compare.lua names
+--
+-- A workload that a plan has no means for is refused with exit code 3.
+local mf = require("moonfleet")
+
+local plan, workload, folder = table.unpack(arg)
+local WORKERS, REFUSED = 2, 3
+local TASKS, ELEMENTS, RECORDS, QUEUED = 20000, 1000000, 100000, 1000000
+local TEXT = 64 << 20
+local LARGE, OBJECTS = 50000000, 25000000 -- numbers of 8 bytes in an array, of 16 in a table
+local PI_TASKS, PI_DRAWS = 16, 1000000
+local NORMALS = 10000000
+
+local now = mf.now
+
+local function refuse()
+    os.exit(REFUSED, true)
+end
+
+local function trivial(x)
+    return x
+end
+
+local function start(n)
+    mf.plan(plan, { workers = n or WORKERS })
+end
+
+local function warm(n)
+    start(n)
+    mf.map(mf.range(64), trivial, { chunk = 1 })
+end
+
+-- Seconds that fn takes, and its value.
+local function timed(fn)
+    collectgarbage()
+    local began = now()
+    local value = fn()
+    return now() - began, value
+end
+
+local function private_bytes(process)
+    local sum = 0
+    for line in io.lines(("/proc/%s/smaps_rollup"):format(process or "self")) do
+        sum = sum + 1024 * (tonumber(line:match("^Private_%a+:%s+(%d+) kB")) or 0)
+    end
+    return sum
+end
+
+local work = {}
+
+function work.first()
+    return 1e3 * timed(function()
+        start()
+        return mf.future(trivial, 1):value()
+    end)
+end
+
+function work.round_trip()
+    warm()
+    local n = 2000
+    return 1e6 / n * timed(function()
+        for i = 1, n do
+            mf.future(trivial, i):value()
+        end
+    end)
+end
+
+function work.tasks()
+    warm()
+    local taken, values = timed(function()
+        local futures = {}
+        for i = 1, TASKS do
+            futures[i] = mf.future(trivial, i)
+        end
+        return mf.value(futures)
+    end)
+    assert(#values == TASKS and values[TASKS] == TASKS)
+    return 1e6 / TASKS * taken
+end
+
+function work.map()
+    warm()
+    local xs = {}
+    for i = 1, ELEMENTS do
+        xs[i] = i
+    end
+    local taken, values = timed(function()
+        return mf.map(xs, function(x)
+            return x + 1
+        end)
+    end)
+    assert(values[ELEMENTS] == ELEMENTS + 1)
+    return 1e9 / ELEMENTS * taken
+end
+
+-- The second time counts: the first one asks the system for the memory.
+local function there_and_back(value)
+    mf.future(trivial, value):value()
+    return timed(function()
+        return mf.future(trivial, value):value()
+    end)
+end
+
+function work.string()
+    warm()
+    local taken, back = there_and_back(("x"):rep(1 << 20):rep(TEXT >> 20))
+    assert(#back == TEXT)
+    return 2 * TEXT / 1e9 / taken
+end
+
+function work.records()
+    warm()
+    local xs = {}
+    for i = 1, RECORDS do
+        xs[i] = { id = i, name = "name " .. i, x = i * 0.5 }
+    end
+    local taken, back = there_and_back(xs)
+    assert(#back == RECORDS and back[RECORDS].id == RECORDS)
+    return 1e3 * taken
+end
+
+function work.pi()
+    local function inside()
+        local n, draw = 0, math.random
+        for _ = 1, PI_DRAWS do
+            local x, y = draw(), draw()
+            if x * x + y * y <= 1 then
+                n = n + 1
+            end
+        end
+        return n
+    end
+    local taken = {}
+    for _, n in ipairs({ 1, WORKERS }) do
+        warm(n)
+        local total
+        taken[n], total = timed(function()
+            return mf.mapreduce(mf.range(PI_TASKS), inside, function(a, b)
+                return a + b
+            end)
+        end)
+        assert(math.abs(4 * total / (PI_TASKS * PI_DRAWS) - math.pi) < 0.01)
+    end
+    return taken[1] / taken[WORKERS]
+end
+
+-- Of threads: the growth of this process by many.
+function work.idle()
+    if plan == "processes" then
+        warm()
+        return private_bytes(mf.future(function()
+            return math.tointeger(io.open("/proc/self/stat"):read("n"))
+        end):value()) / (1 << 20)
+    elseif plan ~= "threads" then
+        refuse() -- an idle fork is gone
+    end
+    local n, before = 16, private_bytes()
+    local cluster <close> = mf.cluster(n)
+    cluster:call(function()
+        return true
+    end)
+    return (private_bytes() - before) / n / (1 << 20)
+end
+
+-- What a worker's memory grows by when it reads a half of something.
+local function growth(read)
+    warm()
+    local function nothing()
+        return private_bytes()
+    end
+    local before = math.max(table.unpack(mf.map({ 0, 1 }, nothing, { chunk = 1 })))
+    return (math.max(table.unpack(mf.map({ 0, 1 }, read, { chunk = 1 }))) - before) / (1 << 20)
+end
+
+function work.numbers()
+    if plan == "threads" then
+        refuse() -- they share all memory
+    end
+    local shared = mf.share(mf.array(LARGE))
+    local n = LARGE // 2
+    return growth(function(half)
+        local total = 0
+        for i = half * n + 1, (half + 1) * n, 64 do
+            total = total + shared[i]
+        end
+        return private_bytes()
+    end)
+end
+
+function work.objects()
+    if plan ~= "forks" then
+        refuse()
+    end
+    local shared = {}
+    for i = 1, OBJECTS do
+        shared[i] = i * 0.5
+    end
+    local n = OBJECTS // 2
+    return growth(function(half)
+        local total = 0
+        for i = half * n + 1, (half + 1) * n, 64 do
+            total = total + shared[i]
+        end
+        return private_bytes()
+    end)
+end
+
+-- A long tail of durations, 4 seconds in all, the longest last; as in the peers' files.
+function work.tail()
+    warm()
+    local xs, sum, longest = {}, 0, 0
+    for i = 1, 200 do
+        sum = sum + 1 / i
+    end
+    for i = 1, 200 do
+        xs[201 - i] = 4 / sum / i
+        longest = math.max(longest, xs[201 - i])
+    end
+    return timed(function()
+        return mf.each(xs, function(x)
+            mf.sleep(x)
+        end, { chunk = 1 })
+    end) / math.max(4 / WORKERS, longest)
+end
+
+local function queue()
+    warm(1)
+    local busy = mf.future(mf.sleep, 1000)
+    repeat
+    until busy:state() == "running"
+    local held = {}
+    for i = 1, QUEUED do
+        held[i] = false -- the list itself is not what we measure
+    end
+    collectgarbage()
+    collectgarbage()
+    local before = private_bytes()
+    local taken = timed(function()
+        for i = 1, QUEUED do
+            held[i] = mf.future(trivial, i)
+        end
+    end)
+    collectgarbage()
+    return (private_bytes() - before) / QUEUED, 1e6 / QUEUED * taken
+end
+
+function work.queued_memory()
+    return (queue())
+end
+
+function work.queued_time()
+    return select(2, queue())
+end
+
+local function count_words(path)
+    local counts, gzipped = {}, path:find("%.gz$")
+    local file = gzipped and assert(io.popen("gzip -dc " .. path)) or assert(io.open(path))
+    for block, rest in
+        function()
+            return file:read(1 << 16, "l")
+        end
+    do
+        for word in (block .. (rest or "")):gmatch("%S+") do
+            counts[word] = (counts[word] or 0) + 1
+        end
+    end
+    file:close()
+    return counts
+end
+
+local function words(suffix)
+    warm()
+    local paths = {}
+    for i = 1, 16 do
+        paths[i] = ("%s/%02d%s"):format(folder, i, suffix)
+    end
+    local total, sum = {}, 0
+    local taken = timed(function()
+        for _, counts in mf.imap(paths, count_words, { chunk = 1 }) do
+            for word, n in pairs(counts) do
+                total[word] = (total[word] or 0) + n
+            end
+        end
+    end)
+    for _, n in pairs(total) do
+        sum = sum + n
+    end
+    assert(sum > 1000000)
+    return taken
+end
+
+function work.words()
+    return words(".txt")
+end
+
+function work.words_gzip()
+    return words(".gz")
+end
+
+function work.means()
+    warm()
+    return (timed(function()
+        local n = NORMALS
+        return mf.map(mf.range(16), function()
+            local x = mf.rng.current("philox"):normal(0, 1, mf.array(n))
+            return { mf.stats.mean(x), mf.stats.sd(x) }
+        end, { seed = 1, chunk = 1 })
+    end))
+end
+
+print((assert(work[workload], "there is no workload " .. tostring(workload))()))
+os.exit(true, false) -- what is queued needs no ending
