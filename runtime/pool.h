@@ -110,9 +110,11 @@ struct mf_pool {
     bool wanting; /* the owner waits until it can fork a worker, though nothing is queued */
     bool retired; /* no new tasks: workers leave when there is nothing to do */
     bool closing;
-    atomic_bool released; /* the owner's handle is gone (set without the lock, by a finalizer) */
-    bool handle;          /* the owner's handle counts among refs */
-    pthread_cond_t gone;  /* a worker has left, or an abandoned one has ended */
+    bool handle;         /* the owner's handle counts among refs */
+    pthread_cond_t gone; /* a worker has left, or an abandoned one has ended */
+    /* The owner's handle is gone: set without the lock, by a finalizer. Apart from the flags above, since a compiler may read
+     * several of them as one word. */
+    atomic_bool released;
 };
 
 struct mf_pool_options {

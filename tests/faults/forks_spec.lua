@@ -470,15 +470,20 @@ describe("F12, F13: a host that thinks all children are its own", function()
     it("may take them away: values come, and deaths are seen", function()
         local r = script([[
             local acts = require("acts")
-            local f = mf.future(function() os.exit(3) end)
-            local pid = acts.reap()
-            print(pid > 0, (select(2, f:result())))
+            local start = mf.now()
+            repeat -- the library may be faster than its host
+                local f = mf.future(function() os.exit(3) end)
+                local pid = acts.reap()
+                local err = tostring(select(2, f:result()))
+                assert(pid > 0 or err:find("exited with code 3") or err:find("how is unknown"), err)
+                if pid > 0 then print(err) end
+            until pid > 0 or mf.now() > start + 20
             local g = mf.future(function() return 7 end)
             print(g:value())
             acts.reap()
             print(#mf.map(mf.range(10), function(x) return x end, { chunk = 1 }))]])
         assert.equal(0, r.code, r.err)
-        assert.matches("^true\tlost: worker forks/%d ended, how is unknown\n7\n10\n$", r.out)
+        assert.matches("^lost: worker forks/%d ended, how is unknown\n7\n10\n$", r.out)
     end)
 
     it("may ignore SIGCHLD", function()
