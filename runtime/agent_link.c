@@ -438,6 +438,7 @@ static bool open_link(struct mf_agent_link *a, int in, int out, struct mf_fault 
         return false;
     if (a->owner->areas)
         mf_link_share(a->link, a->owner->areas);
+    mf_link_keep(a->link, a->owner->pages);
     a->watch = (struct mf_loop_watch){.fd = mf_link_fd(a->link), .events = MF_LOOP_READ, .ready = ready};
     if (mf_loop_add(a->loop, &a->watch) != MF_OK)
         return false;

@@ -18,11 +18,13 @@
 
 #include "hooks.h"
 #include "loop.h"
+#include "pages.h"
 
 #define IN_SIZE  ((size_t)64 * 1024)
-#define READS    16                   /* in a row, so that one peer cannot keep the others waiting */
-#define OUT_KEPT ((size_t)256 * 1024) /* of an empty out buffer */
-#define SHOWN    48                   /* bytes of what is not our protocol */
+#define READS    16                          /* in a row, so that one peer cannot keep the others waiting */
+#define OUT_KEPT ((size_t)256 * 1024)        /* of an empty out buffer */
+#define AT_ONCE  ((size_t)256 * 1024 * 1024) /* of a body */
+#define SHOWN    48                          /* bytes of what is not our protocol */
 
 struct mf_link *mf_link_new(struct mf_stream_end *stream,
                             enum mf_err (*received)(void *arg, struct mf_link_frame *frame), void *arg,
@@ -43,13 +45,19 @@ struct mf_link *mf_link_new(struct mf_stream_end *stream,
     return l;
 }
 
+static void empty_out(struct mf_link *l)
+{
+    mf_buf_release(&l->out);
+    mf_buf_use(&l->out, l->pages, NULL);
+}
+
 static void drop_out(struct mf_link *l)
 {
     for (int i = 0; i < l->nnotes; i++)
         close(l->notes[i].fd);
     l->nnotes = 0;
     l->sent = 0;
-    mf_buf_release(&l->out);
+    empty_out(l);
 }
 
 void mf_link_free(struct mf_link *l)
@@ -70,6 +78,12 @@ void mf_link_share(struct mf_link *l, struct mf_areas *areas)
 {
     if (l->stream->table->passes_fds)
         mf_area_open(&l->areas, areas);
+}
+
+void mf_link_keep(struct mf_link *l, struct mf_pages *pages)
+{
+    l->pages = pages;
+    mf_buf_use(&l->out, pages, NULL);
 }
 
 int mf_link_fd(const struct mf_link *l)
@@ -128,7 +142,7 @@ static void tidy_out(struct mf_link *l)
     l->out.len = left;
     l->sent = 0;
     if (left == 0 && l->out.cap > OUT_KEPT)
-        mf_buf_release(&l->out);
+        empty_out(l);
 }
 
 static void note_sent(struct mf_link *l)
@@ -360,12 +374,16 @@ static enum mf_err receive_beside(struct mf_link *l, const struct mf_msg_head *h
     return blob ? hand_over_blob(l, *head, blob) : l->ended.code;
 }
 
-/* A body that does not fit into the buffer: goes on with its own. */
+/* A body that does not fit into the buffer: goes on with its own, which has room for all of it at once where that costs
+ * nothing before the bytes are there. */
 static enum mf_err begin_large(struct mf_link *l, const struct mf_msg_head *head, const unsigned char *body, size_t n)
 {
     l->large_head = *head;
     l->in_large = true;
     l->large.len = 0;
+    mf_buf_use(&l->large, l->pages, NULL);
+    if (l->pages && head->length >= MF_PAGES_LEAST && head->length <= AT_ONCE)
+        mf_buf_reserve(&l->large, (size_t)head->length); /* if not, it grows */
     return mf_buf_append(&l->large, body, n) ? MF_OK : end(l, MF_ENOMEM, "out of memory while receiving a message");
 }
 

@@ -38,6 +38,9 @@ void mf_link_free(struct mf_link *link); /* closes the stream; NULL allowed */
  * sent or read. The areas must outlive the link. */
 void mf_link_share(struct mf_link *link, struct mf_areas *areas);
 
+/* Large bodies that come, and what waits to be written, lie in kept pages from now on. The pages must outlive the link. */
+void mf_link_keep(struct mf_link *link, struct mf_pages *pages);
+
 int mf_link_fd(const struct mf_link *link);
 
 /* What its descriptor is to be watched for now (enum mf_loop_event): to be asked after every send, flush and read. On

@@ -35,6 +35,7 @@ struct mf_link {
     int nnotes;
     bool gone;                /* nothing can be written any more */
     struct mf_area_end areas; /* for both directions */
+    struct mf_pages *pages;   /* for large and out, or NULL */
     struct mf_link_bytes bytes;
 };
 

@@ -395,6 +395,8 @@ static void attach(struct mf_peer *a, struct mf_stream_end *stream, struct mf_fa
         stream->table->close(stream);
     if (a->link && pool->owner->areas)
         mf_link_share(a->link, pool->owner->areas);
+    if (a->link)
+        mf_link_keep(a->link, pool->owner->pages);
     struct mf_loop *loop = a->link ? mf_owner_loop(pool->owner, fault) : NULL;
     if (!loop || mf_peer_watch(a, loop) != MF_OK) {
         char why[sizeof fault->text + 32];

@@ -55,8 +55,9 @@ local function panel(out, workload, x, y)
     end
     if workload.floor and #bars > 0 then
         local at = x + LABEL + length(workload.floor)
-        out[#out + 1] = ('<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#c0392b" stroke-dasharray="3 2"/>'):format(at,
-            at, y + PANEL_HEAD - 4, y + PANEL_HEAD + #bars * (BAR + 4))
+        local top = y + PANEL_HEAD
+        out[#out + 1] = ('<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#c0392b" stroke-dasharray="3 2"/>'):format(
+            at, at, top - 4, top + #bars * (BAR + 4))
     end
     return PANEL_HEAD + #bars * (BAR + 4) + GAP
 end

@@ -6,8 +6,8 @@
 -- Each round runs every contestant once, one after the other, each a program of its own (peers/), which prints one
 -- figure; the table shows medians, and ours over the best peer's. Who took longer than SLOW seconds is not asked again.
 -- A contestant that is not installed is named on the first lines, one without means for a workload is left out of its
--- row, and one that failed is said to have failed; no figure is ever filled in. All of it goes to build/bench/peers.json
--- too, and as a picture to build/bench/peers.svg.
+-- row, and one that failed is said to have failed; no figure is ever filled in. All of it goes to
+-- build/bench/peers.json too, and as a picture to build/bench/peers.svg.
 local json = require("cjson")
 local mf = require("moonfleet")
 
@@ -144,7 +144,8 @@ local function measure(workload)
                 if code == REFUSED then
                     entry.refused = true
                 elseif not figure then
-                    entry.failed = code == 124 and ("took more than %d s"):format(LIMIT) or "exit code " .. tostring(code)
+                    entry.failed = code == 124 and ("took more than %d s"):format(LIMIT)
+                        or "exit code " .. tostring(code)
                 end
             end
         end

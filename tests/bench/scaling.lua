@@ -1,5 +1,5 @@
--- Rows of the benchmark for many workers: what handing out a task costs, in processor time, when one worker sleeps its way
--- through its tasks and when a thousand do. It must not depend on how many there are.
+-- Rows of the benchmark for many workers: what handing out a task costs, in processor time, when a few workers sleep
+-- their way through their tasks and when very many do. It must not depend on how many there are.
 --
 -- Called with what bench.lua has: output_of(command), quoted(text), program. Returns a list of rows.
 --

@@ -24,9 +24,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BYTES  ((size_t)64 << 20)
-#define TRIPS  2000
-#define PIECE  65536
+#define BYTES ((size_t)64 << 20)
+#define TRIPS 2000
+#define PIECE 65536
 
 static const char drop[] = "head -c 67108864 >/dev/null; echo done";
 static const char make[] = "head -c 67108864 /dev/zero";

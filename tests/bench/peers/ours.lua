@@ -243,7 +243,9 @@ local function queue()
         end
     end)
     collectgarbage()
-    return (private_bytes() - before) / QUEUED, 1e6 / QUEUED * taken
+    local grown = private_bytes() - before
+    assert(held[QUEUED]:state() == "queued")
+    return grown / QUEUED, 1e6 / QUEUED * taken
 end
 
 function work.queued_memory()
