@@ -50,6 +50,13 @@ SSH_CFLAGS := $(shell pkg-config --cflags $(SSH_PC))
 SSH_LIBS := $(shell pkg-config --libs $(SSH_PC))
 endif
 
+# ---- libedit, for the prompt; without it lines are read as the terminal gives them ----------------------------------
+EDIT_PC := $(shell pkg-config --exists libedit 2>/dev/null && echo libedit)
+ifneq ($(EDIT_PC),)
+EDIT_CFLAGS := $(shell pkg-config --cflags $(EDIT_PC))
+EDIT_LIBS := $(shell pkg-config --libs $(EDIT_PC))
+endif
+
 # ---- flags ---------------------------------------------------------------------------------------------------
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
 	-Wpointer-arith -Wformat=2 -Werror
@@ -74,7 +81,11 @@ KERNEL_CFLAGS += $(if $(shell pkg-config --exists openblas 2>/dev/null && echo y
 # A node build, which needs only the C library, has launch_none.c in the place of launch_ssh.c.
 RUNTIME_SRC := $(sort $(filter-out runtime/launch_none.c,$(wildcard runtime/*.c)))
 VM_SRC := $(sort $(wildcard vm/*.c))
-PROGRAM_SRC := vm/main.c $(wildcard vm/repl*.c)
+# The program itself: what is always there, the editor of its prompt, and what stands in the editor's place.
+BASE_SRC := vm/main.c vm/repl.c vm/repl_plain.c
+EDITOR_SRC := vm/repl_edit.c vm/repl_history.c vm/repl_tty.c vm/repl_wide.c
+NOEDIT_SRC := vm/repl_noedit.c
+PROGRAM_SRC := $(BASE_SRC) $(if $(EDIT_PC),$(EDITOR_SRC),$(NOEDIT_SRC))
 STOCK_SRC := vm/stock.c
 STDLIB_LUA := $(sort $(wildcard stdlib/moonfleet/*.lua))
 HOOKED_SRC := $(shell grep -l '"hooks.h"' runtime/*.c)
@@ -85,9 +96,10 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 RUNTIME_OBJ := $(call object,$(RUNTIME_SRC))
-VM_OBJ := $(call object,$(filter-out $(PROGRAM_SRC) $(STOCK_SRC),$(VM_SRC))) $(BUILD)/stdlib.o
+VM_OBJ := $(call object,$(filter-out $(BASE_SRC) $(EDITOR_SRC) $(NOEDIT_SRC) $(STOCK_SRC),$(VM_SRC))) $(BUILD)/stdlib.o
 STOCK_OBJ := $(call object,$(STOCK_SRC))
 PROGRAM_OBJ := $(call object,$(PROGRAM_SRC))
+NODE_OBJ := $(call object,$(BASE_SRC) $(NOEDIT_SRC))
 HOOKED_OBJ := $(patsubst %.c,$(BUILD)/hooks/%.o,$(HOOKED_SRC))
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 EMBED_BIN := $(patsubst %.c,$(BUILD)/%,$(EMBED_SRC))
@@ -261,8 +273,8 @@ Libs.private: $(strip $(LUA_LIBS) $(LDLIBS)) -pthread -Wl,-E
 endef
 
 $(BUILD)/flags: FORCE
-	$(call remember,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(LUA_CFLAGS) $(SSH_CFLAGS) $(ALL_LDFLAGS) \
-		$(LUA_LDLIBS) $(LDLIBS))
+	$(call remember,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(LUA_CFLAGS) $(SSH_CFLAGS) $(EDIT_CFLAGS) $(ALL_LDFLAGS) \
+		$(LUA_LDLIBS) $(EDIT_LIBS) $(LDLIBS))
 
 $(BUILD)/moonfleet.pc: FORCE
 	$(file >$@,$(PC))
@@ -280,6 +292,9 @@ $(BUILD)/runtime/%.o: runtime/%.c $(BUILD)/flags | need-ssh
 
 $(BUILD)/hooks/runtime/%.o: runtime/%.c $(BUILD)/flags | need-ssh
 	$(compile) $(SSH_CFLAGS) -DMF_TEST_HOOKS -c -o $@ $<
+
+$(BUILD)/vm/repl_edit.o: vm/repl_edit.c $(BUILD)/flags
+	$(compile) $(EDIT_CFLAGS) -c -o $@ $<
 
 $(BUILD)/vm/%.o: vm/%.c $(BUILD)/flags | need-lua
 	$(compile) $(LUA_CFLAGS) -c -o $@ $<
@@ -304,16 +319,17 @@ $(MODULE): $(STOCK_OBJ) $(RUNTIME_OBJ) $(VM_OBJ) $(BUILD)/sources vm/stock.map
 	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(SHARED_LDFLAGS) -Wl,--version-script=vm/stock.map -o $@ $(STOCK_OBJ) $(RUNTIME_OBJ) $(VM_OBJ) $(LDLIBS)
 
 $(PROGRAM): $(PROGRAM_OBJ) $(LIBRARY)
-	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(EDIT_LIBS) $(LDLIBS)
 
 # The archive gives only what the objects in front of it do not have.
 # The linker takes what is not there yet from the library, so its launch_ssh.o, and with it libssh2, stays out.
-$(NODE_PROGRAM): $(PROGRAM_OBJ) $(BUILD)/runtime/launch_none.o $(LIBRARY)
-	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -s $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(BUILD)/runtime/launch_none.o $(LIBRARY) \
+$(NODE_PROGRAM): $(NODE_OBJ) $(BUILD)/runtime/launch_none.o $(LIBRARY)
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -s $(PROGRAM_LDFLAGS) -o $@ $(NODE_OBJ) $(BUILD)/runtime/launch_none.o $(LIBRARY) \
 		$(LUA_LDLIBS) $(SYSTEM_LIBS)
 
 $(HOOKS_PROGRAM): $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY)
-	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY) $(LUA_LDLIBS) \
+		$(EDIT_LIBS) $(LDLIBS)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(RUNTIME_LIB) $(BUILD)/flags
 	$(compile) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(RUNTIME_LIB) $(LDLIBS)

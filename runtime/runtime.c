@@ -294,12 +294,26 @@ static void begin_closing_all(struct mf_owner *owner)
     }
 }
 
-size_t mf_runtime_close(struct mf_owner *owner)
+static size_t count_all_open(struct mf_owner *owner)
 {
     size_t open = 0;
-    enter(owner);
     for (struct mf_list *l = owner->pools.next; l != &owner->pools; l = l->next)
         open += count_open(MF_LIST_ENTRY(l, struct mf_pool, link));
+    return open;
+}
+
+size_t mf_runtime_open_count(struct mf_owner *owner)
+{
+    enter(owner);
+    size_t open = count_all_open(owner);
+    leave(owner);
+    return open;
+}
+
+size_t mf_runtime_close(struct mf_owner *owner)
+{
+    enter(owner);
+    size_t open = count_all_open(owner);
     begin_closing_all(owner);
     while (!mf_list_empty(&owner->pools)) {
         struct mf_pool *pool = MF_LIST_ENTRY(owner->pools.next, struct mf_pool, link);
@@ -584,4 +598,16 @@ bool mf_runtime_progress(struct mf_owner *owner, struct mf_future *f, double *fr
     }
     pthread_mutex_unlock(&owner->lock);
     return reported;
+}
+
+uint64_t mf_runtime_running(struct mf_owner *owner, struct mf_future *f)
+{
+    uint64_t since = 0;
+    pthread_mutex_lock(&owner->lock);
+    int index = mf_future_state(f) == MF_FUTURE_RUNNING ? atomic_load(&f->worker) : 0;
+    const struct mf_pool *pool = f->pool; /* valid, since f is not final */
+    if (index > 0 && index <= pool->size && pool->workers[index - 1] && pool->workers[index - 1]->running == f)
+        since = pool->workers[index - 1]->started;
+    pthread_mutex_unlock(&owner->lock);
+    return since ? mf_sys_now() - since : 0;
 }

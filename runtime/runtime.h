@@ -113,6 +113,12 @@ bool mf_runtime_cancel(struct mf_owner *owner, struct mf_future *f); /* false wh
 /* Appends what the task of f has printed so far, as records (future.h); false when memory is out. */
 bool mf_runtime_output(struct mf_owner *owner, struct mf_future *f, struct mf_buf *out);
 
+/* Nanoseconds for which a worker has been running f; 0 when none is. */
+uint64_t mf_runtime_running(struct mf_owner *owner, struct mf_future *f);
+
+/* How many futures are not final (lazy ones that were never asked for are not counted). */
+size_t mf_runtime_open_count(struct mf_owner *owner);
+
 /* The last reported fraction (false when none was) and text (64 bytes). */
 bool mf_runtime_progress(struct mf_owner *owner, struct mf_future *f, double *fraction, char *text);
 

@@ -19,6 +19,7 @@ void mf_lib_chunk(lua_State *L);
 void mf_lib_rng(lua_State *L);
 void mf_lib_stats(lua_State *L);
 void mf_lib_hosts(lua_State *L);
+void mf_lib_repl(lua_State *L);
 
 /* Hosts of a cluster (lib_hosts.c): makes them of the list at idx and pushes their owner, which frees them unless the
  * pointer is taken out. */
@@ -41,6 +42,7 @@ struct mf_lib_future {
     const char *backend;      /* its name, constant; NULL for a future that came over the wire */
     int n;         /* what the first user value holds: n values (one: itself, more: a table), or a code below */
     bool printed;  /* what the task printed has been relayed */
+    bool seen;     /* somebody has waited for it, or found that it is resolved */
     bool collects; /* for chunks: an element's error is a result */
     uint8_t mode;  /* for chunks: enum mf_run_mode */
     lua_Integer first, count; /* for chunks: the elements; count is 0 for other futures and once it was collected */
@@ -77,6 +79,9 @@ const char *mf_lib_label(const struct mf_future *f); /* or NULL */
 
 /* The name of the worker that ran it last, written to name (MF_LIB_NAME bytes), or NULL. */
 const char *mf_lib_worker(const struct mf_lib_future *object, char *name);
+
+/* Keeps the future on top for the prompt's jobs and news (lib_repl.c), if that was asked for. */
+void mf_lib_track(lua_State *L, struct mf_session *s);
 
 /* --- Results (lib_result.c) -------------------------------------------------------------------------------------- */
 

@@ -265,6 +265,8 @@ static int core_submit(lua_State *L)
     object->code = NULL;
     mf_lib_submit(L, object, pool, &spec);
     lua_settop(L, last + 1);
+    if (s->tracks)
+        mf_lib_track(L, s);
     return 1;
 }
 
@@ -274,20 +276,24 @@ static int future_resolved(lua_State *L)
 {
     struct mf_lib_future *object = mf_lib_check_future(L, 1);
     struct mf_future *f = object->future;
-    lua_pushboolean(L, mf_future_final(f) || mf_runtime_poll(mf_session_get(L)->owner, f));
+    object->seen = mf_future_final(f) || mf_runtime_poll(mf_session_get(L)->owner, f);
+    lua_pushboolean(L, object->seen);
     return 1;
 }
 
 static int future_wait(lua_State *L)
 {
     struct mf_lib_future *object = mf_lib_check_future(L, 1);
-    lua_pushboolean(L, mf_lib_wait(L, object->future, mf_lib_check_deadline(L, 2)));
+    object->seen |= mf_lib_wait(L, object->future, mf_lib_check_deadline(L, 2));
+    lua_pushboolean(L, mf_future_final(object->future));
     return 1;
 }
 
 static int future_cancel(lua_State *L)
 {
-    struct mf_future *f = mf_lib_check_future(L, 1)->future;
+    struct mf_lib_future *object = mf_lib_check_future(L, 1);
+    struct mf_future *f = object->future;
+    object->seen = true;
     lua_pushboolean(L, !mf_future_final(f) && mf_runtime_cancel(mf_session_get(L)->owner, f));
     return 1;
 }
@@ -485,8 +491,14 @@ static int core_wait(lua_State *L)
     size_t need = count < 0 ? 0 : (size_t)(count < n ? count : n), done = 0;
     if (need && mf_session_wait(mf_session_get(L), futures, (size_t)n, need, deadline) == MF_EINTR)
         return luaL_error(L, "interrupted!");
-    for (lua_Integer i = 0; i < n; i++)
-        done += mf_future_final(futures[i]);
+    for (lua_Integer i = 0; i < n; i++) {
+        if (!mf_future_final(futures[i]))
+            continue;
+        done++;
+        lua_rawgeti(L, 1, i + 1);
+        mf_lib_check_future(L, -1)->seen = true;
+        lua_pop(L, 1);
+    }
     lua_pushinteger(L, (lua_Integer)done);
     return 1;
 }

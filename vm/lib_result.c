@@ -42,6 +42,7 @@ static void print_output(lua_State *L, struct mf_lib_future *object)
 void mf_lib_finish(lua_State *L, struct mf_lib_future *object)
 {
     mf_lib_wait(L, object->future, MF_SYS_NEVER);
+    object->seen = true;
     print_output(L, object);
 }
 
@@ -216,6 +217,7 @@ int mf_lib_value(lua_State *L)
         mf_session_push_error(L, "timeout", lua_tostring(L, -1), mf_lib_label(object->future), NULL);
         return lua_error(L);
     }
+    object->seen = true;
     print_output(L, object);
     mf_lib_read(L, 1, object);
     return object->n == MF_LIB_FAILED ? raise_failure(L, 1) : mf_lib_push_values(L, 1, object);

@@ -146,6 +146,7 @@ int mf_lib_core(lua_State *L)
     mf_lib_future(L);
     mf_lib_chunk(L);
     mf_lib_hosts(L);
+    mf_lib_repl(L);
     mf_lib_rng(L);
     mf_lib_stats(L);
     add_sys(L);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../runtime/sys.h"
+#include "console.h"
 #include "state.h"
 
 #define IGNORE_MARK '-' /* in a module's name: what follows is a version, not part of the global's name */
@@ -397,6 +398,8 @@ static int body_eval(lua_State *L)
 
 enum mf_status mf_eval(struct mf_interp *interp, const char *text, size_t len)
 {
+    if (mf_console_is_open(interp))
+        return mf_console_eval(interp, text, len);
     struct call call = {.text = text, .len = len};
     return protect(interp, body_eval, &call);
 }

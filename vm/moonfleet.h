@@ -263,6 +263,25 @@ MF_API enum mf_status mf_eval(struct mf_interp *interp, const char *text, size_t
 /* The prompt for a first line, or for a further one: the globals _PROMPT and _PROMPT2, "> " and ">> " by default. */
 MF_API const char *mf_prompt(struct mf_interp *interp, bool first);
 
+/* ---- A prompt for a person --------------------------------------------------------------------------------------- */
+
+/* Makes the interpreter one for a person at a prompt. There are the globals mf, help and jobs, unless others have these
+ * names; mf_eval shows values in full (strings quoted, tables with their fields) and keeps the last one in the
+ * global _, unless the user does; locals of its outermost block live on as globals; and what it is interrupted in
+ * leaves none of the futures running that it has made. */
+MF_API enum mf_status mf_prompt_open(struct mf_interp *interp);
+
+/* What a person should know by now: a line, with its end, for each future that has ended and that nobody has waited
+ * for. Each is told once; "" for nothing. Call it when mf_fd's descriptor is readable, and before a prompt. */
+MF_API const char *mf_prompt_news(struct mf_interp *interp);
+
+/* How the text (len bytes, up to the cursor, with the earlier lines of the statement) can go on: what to insert, a
+ * newline, and when there are several ways, each with a newline behind it. Runs none of the user's code. */
+MF_API const char *mf_prompt_complete(struct mf_interp *interp, const char *text, size_t len);
+
+/* How many futures, chunks of maps included, have not ended. */
+MF_API size_t mf_prompt_jobs(struct mf_interp *interp);
+
 /* Stops soon what the calling thread runs in any interpreter: its call returns MF_RUN_INTERRUPTED. Nothing happens
  * when nothing runs. Async-signal-safe: made for a handler of SIGINT. */
 MF_API void mf_interrupt(void);

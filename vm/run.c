@@ -556,7 +556,9 @@ static void close_worker(void *worker)
 
 static void live(void *context, const char *worker_name, enum mf_stream stream, const void *bytes, size_t n)
 {
-    const struct mf_session *s = context;
+    struct mf_session *s = context;
+    if (s->holds && mf_session_hold(s, worker_name, bytes, n))
+        return;
     mf_relay_live(s->relay, worker_name, stream, bytes, n);
 }
 

@@ -7,6 +7,7 @@
 
 #include "../runtime/block.h"
 #include "../runtime/sys.h"
+#include "../runtime/sys_fd.h"
 #include "alloc.h"
 #include "instance.h"
 #include "interp.h"
@@ -33,6 +34,10 @@ size_t mf_session_shutdown(lua_State *L)
     }
     mf_buf_release(&s->code);
     mf_buf_release(&s->args);
+    pthread_mutex_lock(&owner->output_lock); /* a worker that could not be stopped may still print */
+    s->holds = false;
+    pthread_mutex_unlock(&owner->output_lock);
+    mf_buf_release(&s->held);
     mf_owner_unref(owner);
     return open;
 }
@@ -76,6 +81,7 @@ static struct mf_session *make(lua_State *L)
     s->stock = !instance && !mf_interp_of(L);
     s->seed = mf_sys_entropy();
     s->next_stream = 1;
+    mf_buf_init(&s->held);
     mf_random_select(&s->random, s->seed, 0);
     s->relay = mf_interp_relay(L);
     struct mf_embed *embed = mf_embed_ref(mf_embed_of(L));
@@ -205,6 +211,37 @@ struct mf_blob *mf_session_code(struct mf_session *s, size_t start)
         *known = mf_blob_ref(blob);
     }
     return blob;
+}
+
+/* --- Live output, while a prompt waits ------------------------------------------------------------------------------ */
+
+bool mf_session_hold(struct mf_session *s, const char *worker, const char *text, size_t n)
+{
+    bool ok = true;
+    for (const char *at = text, *end = at + n, *next; ok && at < end; at = next) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        next = newline ? newline + 1 : end;
+        ok = mf_buf_append(&s->held, "[", 1) && mf_buf_append(&s->held, worker, strlen(worker)) &&
+             mf_buf_append(&s->held, "] ", 2) &&
+             mf_buf_append(&s->held, at, (size_t)((newline ? newline : end) - at)) && mf_buf_append(&s->held, "\n", 1);
+    }
+    mf_sys_event_post(s->owner->notes);
+    return ok;
+}
+
+void mf_session_take_held(lua_State *L, struct mf_session *s, bool hold)
+{
+    struct mf_buf *taken = lua_newuserdatauv(L, sizeof *taken, 0); /* in case pushing the string raises */
+    mf_buf_init(taken);
+    pthread_mutex_lock(&s->owner->output_lock);
+    s->holds = hold && s->owner->notes[0] >= 0;
+    struct mf_buf held = s->held;
+    s->held = *taken;
+    *taken = held;
+    pthread_mutex_unlock(&s->owner->output_lock);
+    lua_pushlstring(L, (const char *)taken->data, taken->len);
+    mf_buf_release(taken);
+    lua_remove(L, -2);
 }
 
 /* --- Failures ---------------------------------------------------------------------------------------------------- */

@@ -22,7 +22,12 @@ struct mf_session {
     struct mf_blob *codes[MF_SESSION_CODES];
     uint64_t seed, next_stream; /* random streams of the futures made here */
     struct mf_random random;    /* what the program itself draws: the seed's own numbers. In a worker: not used */
-    uint64_t serial;            /* the instance's task for which seed holds */
+    bool holds;         /* live output goes to held: a prompt waits; like held, guarded by the owner's output_lock */
+    struct mf_buf held; /* lines */
+    bool tracks;        /* see mf_lib_track */
+    size_t track_limit; /* futures that are kept before the list is looked through */
+    size_t untold[2];   /* futures that were not kept for want of room: done, and otherwise ended */
+    uint64_t serial;    /* the instance's task for which seed holds */
 };
 
 /* The state's session; raises when there is none and none can be made, or after the shutdown. */
@@ -54,6 +59,13 @@ struct mf_blob *mf_session_code(struct mf_session *s, size_t start);
 
 /* In a forked child: the session is the parent's; one that is asked for from now on is a new one. */
 void mf_session_forget(lua_State *L);
+
+/* Adds live output to what is held, line by line with the worker's name in front, and rings (mf_owner_notes). False when
+ * memory is out. The owner's output_lock is held. */
+bool mf_session_hold(struct mf_session *s, const char *worker, const char *text, size_t n);
+
+/* From now on live output is held, or not; pushes what has been held until now, whole lines. */
+void mf_session_take_held(lua_State *L, struct mf_session *s, bool hold);
 
 /* Closes the runtime; see mf_state_shutdown. */
 size_t mf_session_shutdown(lua_State *L);

@@ -40,6 +40,7 @@ function MapFuture:resolved()
 end
 
 function MapFuture:wait(timeout)
+    self.asked = true
     local deadline = timeout and core.now() + timeout
     while not look(self) do
         local left = deadline and deadline - core.now()
@@ -126,6 +127,23 @@ end
 
 MapFuture.await = core.methods.await
 
+---What the prompt shows of it.
+---@return { label: string?, state: string, seconds: number, done: integer, total: integer } facts elements; seconds since
+---it was made, or until it was seen to be resolved
+function MapFuture:facts()
+    local state = self:state()
+    if not self.ended and self.flight.open == 0 then
+        self.ended = core.now()
+    end
+    return {
+        label = self.label,
+        state = state,
+        seconds = (self.ended or core.now()) - self.began,
+        done = self.flight.finished,
+        total = self.job.source.n,
+    }
+end
+
 function MapFuture:__tostring()
     return ("future of a map (%s)"):format(self:state())
 end
@@ -156,7 +174,12 @@ function M.map_async(xs, fn, given)
     while job:launch(flight) do
         tasks[flight.open] = flight.futures[flight.open]
     end
-    return setmetatable({ job = job, flight = flight, tasks = tasks, label = given.label }, MapFuture)
+    local future = setmetatable({ job = job, flight = flight, tasks = tasks, label = given.label }, MapFuture)
+    future.began = core.now()
+    if futures.observe then
+        futures.observe(future)
+    end
+    return future
 end
 
 return M

@@ -14,6 +14,10 @@ local submit, current = core.submit, plans.current
 ---Metatable of the futures of whole maps; async.lua fills it.
 M.map_future = { __name = "moonfleet.map_future" }
 
+---Called with every new future of a map, where somebody wants to know of them (the prompt).
+---@type fun(f: moonfleet.MapFuture)?
+M.observe = nil
+
 local spec = options.merge(options.task, { lazy = options.kinds.boolean })
 
 ---The value of a task, unresolved or resolved. Methods that wait take seconds; none waits for ever on a worker that is

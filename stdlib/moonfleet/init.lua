@@ -2,38 +2,8 @@
 -- functions are documented where they are defined.
 
 local core = require("moonfleet.core")
+local homes = require("moonfleet.names")
 local options = require("moonfleet.options")
-
--- function -> the submodule (and its name there, if it is another one; false: the submodule itself)
-local homes = {
-    plan = { "plan" },
-    with_plan = { "plan" },
-    workers = { "plan" },
-    future = { "future" },
-    value = { "future" },
-    wait = { "future" },
-    as_completed = { "future" },
-    race = { "future" },
-    map = { "map" },
-    starmap = { "map" },
-    map_pairs = { "map" },
-    filter = { "map" },
-    each = { "map" },
-    replicate = { "map" },
-    imap = { "iterate" },
-    reduce = { "reduce" },
-    mapreduce = { "reduce" },
-    map_async = { "async" },
-    range = { "range", "new" },
-    array = { "array", false },
-    share = { "share" },
-    cluster = { "cluster" },
-    export = { "cluster" },
-    everywhere = { "cluster" },
-    progress = { "progress", "report" },
-    rng = { "rng", false },
-    stats = { "stats", false },
-}
 
 ---@class moonfleet
 ---@field version string
