@@ -319,6 +319,7 @@ $(MODULE): $(STOCK_OBJ) $(RUNTIME_OBJ) $(VM_OBJ) $(BUILD)/sources vm/stock.map
 	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(SHARED_LDFLAGS) -Wl,--version-script=vm/stock.map -o $@ $(STOCK_OBJ) $(RUNTIME_OBJ) $(VM_OBJ) $(LDLIBS)
 
 $(PROGRAM): $(PROGRAM_OBJ) $(LIBRARY)
+	@[ -n "$(EDIT_PC)" ] || echo "  (pkg-config finds no libedit: the prompt will have no editing, completion and history)"
 	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(EDIT_LIBS) $(LDLIBS)
 
 # The archive gives only what the objects in front of it do not have.

@@ -69,7 +69,8 @@ vm_rules() {
     function complain(text) { print $1 ": " text; bad = 1 }
     $1 == "vm/moonfleet.h" && $2 ~ /lua|^[^<]/ { complain("includes " $2 "; the public header needs plain C only") }
     $2 ~ /\// && $2 !~ /^</ && $2 !~ /^\.\.\/runtime\/[a-z0-9_]+\.h$/ { complain("includes " $2); next }
-    $1 ~ /^vm\/(main|repl)\.[ch]$/ && ($2 !~ /^</ || $2 ~ /lua|lauxlib/) && $2 !~ /^(moonfleet|repl)\.h$/ {
+    $2 ~ /^<(histedit|editline)/ && $1 != "vm/repl_edit.c" { complain("includes " $2 "; only repl_edit.c may") }
+    $1 ~ /^vm\/(main|repl[a-z_]*)\.[ch]$/ && ($2 !~ /^</ || $2 ~ /lua|lauxlib/) && $2 !~ /^(moonfleet|repl[a-z_]*)\.h$/ {
         complain("includes " $2 "; the program may use moonfleet.h only")
     }
     END { exit bad }'

@@ -67,6 +67,7 @@ for_build() {
     need pkg-config "pkg-config" has_command pkg-config
     need liblua5.4-dev "Lua 5.4: headers, library and its pkg-config file" has_lua
     need libssh2-1-dev "libssh2 with its pkg-config file" pkg-config --exists libssh2
+    need libedit-dev "libedit with its pkg-config file" pkg-config --exists libedit
     need libssl-dev "OpenSSL's libcrypto with its pkg-config file" pkg-config --exists libcrypto
 }
 

@@ -81,6 +81,8 @@ static void evaluate(struct repl *r)
     catch_sigint(on_sigint_prompt, 0);
     if (status == MF_RUN_INCOMPLETE)
         return;
+    if (status == MF_RUN_INTERRUPTED && r->person)
+        putchar('\n'); /* behind the ^C of the terminal */
     if (status != MF_RUN_OK)
         complain(mf_error(r->interp));
     fflush(stdout);

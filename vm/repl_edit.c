@@ -41,7 +41,7 @@ struct mf_repl_editor {
     char keys[4096]; /* read and not given to libedit yet */
     size_t key, nkeys;
     int since_escape; /* characters given since the last escape */
-    bool pasting, interrupted, gone, quiet;
+    bool ready, pasting, interrupted, gone, quiet;
 };
 
 /* --- Drawing ----------------------------------------------------------------------------------------------------- */
@@ -199,8 +199,11 @@ static void insert_batch(struct mf_repl_editor *e)
             n++;
     }
     batch[n] = L'\0';
-    if (n > 0 && el_winsertstr(e->el, batch) == 0)
-        el_wset(e->el, EL_REFRESH);
+    if (n == 0)
+        return;
+    wipe(e);
+    el_winsertstr(e->el, batch);
+    el_wset(e->el, EL_REFRESH);
 }
 
 static struct mf_repl_editor *editor_of(EditLine *el)
@@ -214,6 +217,9 @@ static struct mf_repl_editor *editor_of(EditLine *el)
 static int read_char(EditLine *el, wchar_t *c)
 {
     struct mf_repl_editor *e = editor_of(el);
+    if (!e->ready)
+        mf_repl_tty_ready();
+    e->ready = true;
     if (!e->pasting)
         insert_batch(e);
     if (!next_character(e, c))
@@ -439,7 +445,7 @@ void mf_repl_editor_free(struct mf_repl_editor *e)
 static enum mf_repl_input edit(struct mf_repl_editor *e, struct mf_repl_text *line)
 {
     int count = 0;
-    e->interrupted = e->gone = false;
+    e->ready = e->interrupted = e->gone = false;
     e->since_escape = BATCH;
     const wchar_t *text = el_wgets(e->el, &count);
     if (text && count > 0) {

@@ -107,8 +107,12 @@ bool mf_repl_tty_enter(void)
     tty.entered = 1;
     catch (fatal, COUNT(fatal), on_fatal, tty.old_fatal);
     catch (noted, COUNT(noted), on_noted, tty.old_noted);
-    write_all(STDOUT_FILENO, PASTE_ON, sizeof PASTE_ON - 1);
     return true;
+}
+
+void mf_repl_tty_ready(void)
+{
+    write_all(STDOUT_FILENO, PASTE_ON, sizeof PASTE_ON - 1);
 }
 
 void mf_repl_tty_leave(void)

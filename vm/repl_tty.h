@@ -16,7 +16,10 @@ enum mf_repl_note {
 /* Catches signals and remembers the terminal's modes, which must be those of a shell. False when descriptors are out. */
 bool mf_repl_tty_enter(void);
 
-/* Undoes that. The modes must have been given back. */
+/* The prompt is there: what is pasted from now on may be marked. */
+void mf_repl_tty_ready(void);
+
+/* Undoes both. The modes must have been given back. */
 void mf_repl_tty_leave(void);
 
 /* A descriptor that becomes readable when something was noted. */

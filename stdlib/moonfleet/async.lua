@@ -128,8 +128,8 @@ end
 MapFuture.await = core.methods.await
 
 ---What the prompt shows of it.
----@return { label: string?, state: string, seconds: number, done: integer, total: integer } facts elements; seconds since
----it was made, or until it was seen to be resolved
+---@return { label: string?, state: string, seconds: number, done: integer, total: integer } facts seconds since it was
+---made, or until it was seen to be resolved; done and total in elements
 function MapFuture:facts()
     local state = self:state()
     if not self.ended and self.flight.open == 0 then

@@ -41,7 +41,8 @@ local function is_library(v)
     return rawequal(v, package.loaded["moonfleet"])
 end
 
--- A field of a value, without running code of its metatable's. The library's own fields are loaded when they are asked for.
+-- A field of a value, without running code of its metatable's. The library's own fields are loaded when they are asked
+-- for.
 local function field(v, name)
     if is_library(v) then
         return v[name]
@@ -95,7 +96,8 @@ local function complete_name(text)
     local chain, sign, start = text:match("([%a_][%w_.:]*)([.:])([%w_]*)$")
     local found = {}
     if chain then
-        if chain:find("[.:][.:]") or text:find("[%w_%)%]\"'][.:]" .. chain:gsub("%p", "%%%0") .. "[.:][%w_]*$") then
+        local follows = text:sub(-#chain - #start - 2, -#chain - #start - 2) -- what stands in front of it: f(x).chain
+        if chain:find("[.:][.:]") or chain:find("[.:]$") or follows:find("[.:]") then
             return start, found
         end
         local v = value_of(chain)

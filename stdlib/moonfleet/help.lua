@@ -105,7 +105,8 @@ local function overview()
         "",
     }
     for _, entry in ipairs(doc.entries()) do
-        if entry.group == "mf" or entry.kind == "module" or entry.kind == "class" and not entry.name:find("Options$") then
+        local is_object = entry.kind == "class" and not entry.name:find("Options$")
+        if entry.group == "mf" or entry.kind == "module" or is_object then
             local name = entry.kind == "function" and entry.name or entry.name .. " (" .. entry.kind .. ")"
             wrap(out, ("%-16s %s"):format(name, doc.brief(entry.item.text)), "  ", "                   ")
         end
@@ -121,6 +122,11 @@ end
 
 local function by_name(name)
     local wanted, alike = plain(name), {}
+    for _, entry in ipairs(doc.entries()) do
+        if entry.name == name or entry.name == "mf." .. name then
+            return entry
+        end
+    end
     for _, entry in ipairs(doc.entries()) do
         local known = plain(entry.name)
         if known == wanted then

@@ -91,7 +91,16 @@ function M.words(text)
     end
 end
 
-local OPENS = { ["do"] = 1, ["then"] = 1, ["function"] = 1, ["repeat"] = 1, ["end"] = -1, ["until"] = -1, ["elseif"] = -1 }
+-- What a word does to the depth of blocks.
+local OPENS = {
+    ["do"] = 1,
+    ["then"] = 1,
+    ["function"] = 1,
+    ["repeat"] = 1,
+    ["end"] = -1,
+    ["until"] = -1,
+    ["elseif"] = -1,
+}
 
 -- The names that the words behind `local` at i declare, appended to names.
 local function declared(words, i, names)

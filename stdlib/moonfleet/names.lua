@@ -1,6 +1,6 @@
--- Which names the module "moonfleet" has, and where each is defined: name -> the submodule (and its name there, if it is
--- another one; false: the submodule itself). For init.lua, which loads them when they are first used, and for whatever
--- lists them without loading any: help, completion, the reference.
+-- Which names the module "moonfleet" has, and where each is defined: name -> the submodule (and its name there, if it
+-- is another one; false: the submodule itself). For init.lua, which loads them when they are first used, and for
+-- whatever lists them without loading any: help, completion, the reference.
 
 return {
     plan = { "plan" },

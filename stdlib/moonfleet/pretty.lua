@@ -68,7 +68,7 @@ end
 
 ---What is known about a future, of a task or of a map.
 ---@param f moonfleet.Future
----@return { id: integer?, label: string?, state: string, worker: string?, seconds: number?, done: integer?, total: integer? }
+---@return { id: integer?, label: string?, state: string, worker: string?, seconds: number?, total: integer? } facts
 function M.facts(f)
     if core.is_future(f) then
         return core.facts(f)
@@ -121,6 +121,8 @@ local function own_text(v)
     local ok, text = pcall(tostring, v)
     if ok then
         return text
+    elseif text == "interrupted!" then
+        error(text, 0)
     end
     return ("%s (its __tostring failed: %s)"):format(type(v), type(text) == "string" and text or type(text))
 end
@@ -149,7 +151,8 @@ local function before(a, b)
     return rank_a == 3 and b and not a
 end
 
--- The keys behind the sequence of n, in order, as far as they are shown; and how many there are in all (a float: at least).
+-- The keys behind the sequence of n, in order, as far as they are shown; and how many there are in all (a float: at
+-- least).
 local function other_keys(t, n)
     local keys, count = {}, 0
     for key in next, t do

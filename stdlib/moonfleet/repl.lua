@@ -197,7 +197,8 @@ function M.news()
         end
     end
     if done + failed > 0 then
-        lines[#lines + 1] = ("and %d more futures: %d done, %d failed or cancelled\n"):format(done + failed, done, failed)
+        local text = "and %d more futures: %d done, %d failed or cancelled\n"
+        lines[#lines + 1] = text:format(done + failed, done, failed)
     end
     return table.concat(lines)
 end
