@@ -266,6 +266,17 @@ void mf_sys_signal_with_parent(int signal)
 #endif
 }
 
+void mf_sys_expose(const void *address)
+{
+#ifdef __linux__
+    Dl_info info;
+    if (dladdr(address, &info) && info.dli_fname && strchr(info.dli_fname, '/'))
+        dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL); /* stays open, as it was */
+#else
+    (void)address;
+#endif
+}
+
 bool mf_sys_library(char *path, size_t n)
 {
 #ifdef __linux__

@@ -71,6 +71,10 @@ void mf_sys_signal_with_parent(int signal);
 /* The path of the running program, or of something that execs it; false when the system does not tell. */
 bool mf_sys_program(char *path, size_t n);
 
+/* Makes the symbols of the shared library that holds address seen by libraries that are loaded later, however it was loaded
+ * itself; those of the program are seen or not, which this does not change. */
+void mf_sys_expose(const void *address);
+
 /* The absolute path of the file that this code was loaded from: the program, or a shared library. False when the system does not
  * tell. */
 bool mf_sys_library(char *path, size_t n);

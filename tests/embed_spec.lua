@@ -14,6 +14,7 @@ local parts = {
     "loop",
     "nested",
     "several",
+    "threads",
     "interrupt",
 }
 

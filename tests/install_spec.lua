@@ -254,6 +254,18 @@ describe("the installed", function()
         end)
     end)
 
+    it("library may be a plug-in's, and C modules still find Lua", function()
+        if fails.sanitized() then
+            return
+        end
+        program.with_folder(function(own)
+            assert(program.compile("tests/support/plugin.c", own .. "/plugin", "-Wno-pedantic", "-ldl"))
+            local r = run(("%s/plugin %s/lib/libmoonfleet.so"):format(own, folder))
+            assert.equal("", r.err)
+            assert.equal(0, r.code)
+        end)
+    end)
+
     it("library carries a host with an event loop of its own", function()
         with_host("loop", function(host)
             local r = run("(echo 3; sleep 0.05; echo 4; echo 5) | " .. host .. " | sort")

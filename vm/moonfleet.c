@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../runtime/sys.h"
+#include "../runtime/sys_fd.h"
 #include "console.h"
 #include "state.h"
 
@@ -152,6 +153,16 @@ static int body_configure(lua_State *L)
     return 0;
 }
 
+/* In a host that has loaded this library for itself only (a plug-in's way), C modules would not find Lua. */
+static void expose_lua(void)
+{
+    union {
+        lua_State *(*function)(lua_Alloc f, void *ud);
+        const void *address;
+    } lua = {.function = lua_newstate};
+    mf_sys_expose(lua.address);
+}
+
 /* NULL when memory is out. */
 static struct mf_interp *make_interp(const struct mf_config *config)
 {
@@ -186,6 +197,7 @@ enum mf_status mf_open(const struct mf_config *config, struct mf_interp **out)
     *out = interp;
     if (!interp)
         return MF_RUN_MEMORY;
+    expose_lua();
     enum mf_status status = protect(interp, body_open, &call);
     return status == MF_RUN_OK ? protect(interp, body_configure, &call) : status;
 }

@@ -491,6 +491,40 @@ static void test_several(void)
     CHECK(mf_take(b, tb, NULL, NULL) == MF_RUN_OK && mf_close(b) == 0);
 }
 
+static void *use_it(void *arg)
+{
+    struct mf_interp *interp = arg;
+    struct mf_datum n = mf_from_integer(3), out = mf_from_nil();
+    mf_ticket t[20];
+    size_t one = 1;
+    must(interp, "function id(x) return x end");
+    for (int i = 0; i < 20; i++)
+        CHECK(mf_submit(interp, NULL, "id", &n, 1, &t[i]) == MF_RUN_OK);
+    CHECK(mf_wait(interp, t, 20, 0, LIMIT) == MF_RUN_OK);
+    for (int i = 0; i < 20; i++)
+        CHECK(mf_take(interp, t[i], &out, &one) == MF_RUN_OK && out.integer == 3);
+    return NULL;
+}
+
+/* Interpreters that work at the same time in threads of the host's, and go from one thread to another. */
+static void test_threads(void)
+{
+    struct mf_interp *interps[3];
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++)
+        interps[i] = open_plan("threads:2");
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 3; i++)
+            CHECK(pthread_create(&threads[i], NULL, use_it, interps[i]) == 0);
+        for (int i = 0; i < 3; i++)
+            pthread_join(threads[i], NULL);
+    }
+    for (int i = 0; i < 3; i++) {
+        use_it(interps[i]);
+        mf_close(interps[i]);
+    }
+}
+
 static void on_alarm(int sig)
 {
     (void)sig;
@@ -519,9 +553,11 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } tests[] = {
-        {"values", test_values}, {"shapes", test_shapes}, {"errors", test_errors},   {"functions", test_functions},
-        {"output", test_output}, {"log", test_log},       {"memory", test_memory},   {"tickets", test_tickets},
-        {"loop", test_loop},     {"nested", test_nested}, {"several", test_several}, {"interrupt", test_interrupt},
+        {"values", test_values},       {"shapes", test_shapes},   {"errors", test_errors},
+        {"functions", test_functions}, {"output", test_output},   {"log", test_log},
+        {"memory", test_memory},       {"tickets", test_tickets}, {"loop", test_loop},
+        {"nested", test_nested},       {"several", test_several}, {"threads", test_threads},
+        {"interrupt", test_interrupt},
     };
     const struct mf_config worker = {.on_state = on_state};
     int status;
