@@ -76,6 +76,15 @@ vm_rules() {
     END { exit bad }'
 }
 
+# Hosts know the public header only, as if it were installed.
+embed_rules() {
+    includes tests/embed/*.c | awk '
+    $2 ~ /^<l(ua|auxlib|ualib)/ || ($2 !~ /^</ && $2 != "../../vm/moonfleet.h") {
+        print $1 ": includes " $2 "; a host knows moonfleet.h only"; bad = 1
+    }
+    END { exit bad }'
+}
+
 # C tests of the runtime must not need Lua.
 test_rules() {
     [ -d tests/unit ] || return 0
@@ -88,4 +97,5 @@ bad=0
 runtime_rules || bad=1
 vm_rules || bad=1
 test_rules || bad=1
+embed_rules || bad=1
 exit $bad

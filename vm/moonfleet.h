@@ -151,7 +151,7 @@ struct mf_config {
     bool may_exit; /* os.exit in a script ends the process, as in the lua program; otherwise the call that runs it
                       returns MF_RUN_EXIT. In a task it never ends more than the task, or its process */
 
-    void *arg; /* for the functions below */
+    void *arg; /* for the functions below, which must not call this interface, but for what on_state is for */
 
     /* Called with every Lua state that is made, before any code runs in it: the interpreter's own and each worker's, on
      * the worker's thread and, with serves, in worker processes; several may be made at a time. For

@@ -404,7 +404,8 @@ end
 ---Options of `threads`, `forks`, `processes` and `cluster`: `workers` (default `mf.cores()`), `queue_bytes` (bytes of
 ---queued tasks past which creation waits), `grace` (seconds that a cancelled task has to end). Of the last three also
 ---`heartbeat` (seconds between two questions to a worker that works; one that leaves three without an answer is lost;
----default 5), and of `processes` `program` (path of the moonfleet program that workers are; default the running one).
+---default 5), and of `processes` `program` (path of the moonfleet program that workers are; default the running one;
+---in a Lua or a host that is none: what MOONFLEET_PROGRAM names, or is installed with the library, or is on PATH).
 ---
 ---`cluster` takes `hosts` (a list of moonfleet.Host, or names separated by commas), `min_workers` (to go on with so
 ---many when not all hosts can be started; otherwise that is an error that lists each host's reason), and the fields of

@@ -14,6 +14,13 @@
 
 #define LIMIT 30.0 /* seconds; only ever reached when something hangs */
 
+/* ThreadSanitizer forbids threads in a fork of a process with threads. */
+#ifdef __SANITIZE_THREAD__
+#define FORKS "processes"
+#else
+#define FORKS "forks"
+#endif
+
 static int failures;
 
 #define CHECK(condition)                                                                                               \
@@ -271,7 +278,7 @@ static void test_errors(void)
 /* The host's functions and the globals of its own in workers of every kind. */
 static void test_functions(void)
 {
-    static const char *const plans[] = {"sequential", "threads:2", "forks:2", "processes:2", "threads:1;processes:1"};
+    static const char *const plans[] = {"sequential", "threads:2", FORKS ":2", "processes:2", "threads:1;processes:1"};
     for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
         struct mf_interp *interp = open_plan(plans[i]);
         must(interp, "local mf = require('moonfleet') "
@@ -303,7 +310,7 @@ static void test_output(void)
     must(interp, "require('moonfleet').future({ output = 'live' }, function() print('now') end):value()");
     CHECK(strcmp(host.out, "[threads/1] now\n") == 0);
     host.out[0] = '\0';
-    must(interp, "local mf = require('moonfleet') mf.with_plan('forks:1', function() "
+    must(interp, "local mf = require('moonfleet') mf.with_plan('" FORKS ":1', function() "
                  "  local p = print mf.future(function() print('x') p('y') io.write('z\\n') end):value() end)");
     CHECK(strcmp(host.out, "x\ny\nz\n") == 0);
     mf_close(interp);
@@ -318,7 +325,7 @@ static void test_log(void)
     must(interp, "require('moonfleet').future(math.abs, 1):value()");
     CHECK(strstr(host.log, "QUEUED") || strstr(host.log, "queued"));
     must(interp,
-         "local mf = require('moonfleet') mf.with_plan('forks:1', function() mf.future(math.abs, 1):value() end)");
+         "local mf = require('moonfleet') mf.with_plan('" FORKS ":1', function() mf.future(math.abs, 1):value() end)");
     mf_close(interp);
     host.log[0] = '\0';
     interp = open_plan("threads:1"); /* tracing has ended with the interpreter that asked for it */
@@ -425,11 +432,7 @@ static void turn_loop(struct mf_interp *interp, int n)
 
 static void test_loop(void)
 {
-    static const char *const plans[] = {"threads:2", "processes:2", "sequential",
-#ifndef __SANITIZE_THREAD__ /* which forbids threads in a fork of a process with threads */
-                                        "forks:2"
-#endif
-    };
+    static const char *const plans[] = {"threads:2", "processes:2", FORKS ":2", "sequential"};
     for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
         struct mf_interp *interp = open_plan(plans[i]);
         must(interp, "function same(x) return x end");
@@ -483,7 +486,7 @@ static void test_several(void)
 {
     struct mf_interp *a = open_plan("threads:1"), *b = open_plan("threads:1");
     struct mf_datum n = mf_from_integer(0);
-    mf_ticket ta, tb;
+    mf_ticket ta = 0, tb = 0;
     for (int i = 0; i < 2; i++)
         must(i ? b : a, "function spin() while true do end end function id(x) return x end");
     CHECK(mf_submit(a, NULL, "spin", NULL, 0, &ta) == MF_RUN_OK && mf_submit(b, NULL, "id", &n, 1, &tb) == MF_RUN_OK);
