@@ -10,6 +10,7 @@ local parts = {
     "output",
     "log",
     "memory",
+    "exhaustion",
     "tickets",
     "loop",
     "nested",

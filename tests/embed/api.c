@@ -33,6 +33,7 @@ struct host {
     pthread_mutex_t lock;
     char out[4096], err[4096], log[65536]; /* what came, cut off at the end */
     atomic_long blocks, bytes, limit;      /* of memory; limit 0: none */
+    atomic_long calls, last;               /* of calls for more memory; last: all behind it fail, 0: none */
     atomic_int states, workers;
 };
 
@@ -67,6 +68,8 @@ static void on_log(void *arg, const char *line, size_t len)
 static void *counting(void *arg, void *memory, size_t old_size, size_t size)
 {
     struct host *h = arg;
+    if (size > old_size && h->last && ++h->calls > h->last)
+        return NULL;
     if (size > old_size && h->limit && h->bytes + (long)(size - old_size) > h->limit)
         return NULL;
     if (size == 0) {
@@ -369,6 +372,44 @@ static void test_memory(void)
     CHECK(host.blocks == 0);
 }
 
+/* Most of the interface in turn, as far as memory lasts; whether it was enough. */
+static bool use_memory(const struct mf_config *config)
+{
+    const double numbers[] = {1, 2};
+    struct mf_datum arg = mf_from_numbers(numbers, 2), out;
+    struct mf_interp *interp;
+    mf_ticket ticket;
+    size_t n = 1;
+    bool ok = mf_open(config, &interp) == MF_RUN_OK &&
+              run(interp, "function twice(x) print(x) return host.math.total(x) .. '' end") == MF_RUN_OK &&
+              mf_run_function(interp, "twice", &arg, 1, &out, &n) == MF_RUN_OK && n == 1 && out.len == 3 &&
+              mf_submit(interp, NULL, "twice", &arg, 1, &ticket) == MF_RUN_OK &&
+              mf_wait(interp, &ticket, 1, 0, LIMIT) == MF_RUN_OK && mf_fd(interp) >= 0 &&
+              mf_progress(interp) == MF_RUN_OK && mf_next(interp) == ticket &&
+              mf_take(interp, ticket, &out, &n) == MF_RUN_OK && strcmp(out.string, "3.0") == 0 &&
+              mf_get_global(interp, "host.kind", &out) == MF_RUN_OK && out.type == MF_TYPE_OTHER;
+    CHECK(ok || mf_error(interp)[0]);
+    host.last = 0; /* what is to be freed may need none, but a script's finalisers may */
+    mf_close(interp);
+    return ok;
+}
+
+/* Memory that is out at any moment is an error that has words, and nothing is lost. */
+static void test_exhaustion(void)
+{
+    struct mf_config config = config_of("threads:1");
+    config.alloc = counting;
+    bool ok = false;
+    for (long last = 1; !ok && last < 1000000; last += 41) {
+        host.calls = 0;
+        host.last = last;
+        ok = use_memory(&config);
+        if (CHECK(host.blocks == 0 && host.bytes == 0))
+            break;
+    }
+    CHECK(ok);
+}
+
 static void test_tickets(void)
 {
     struct mf_interp *interp = open_plan("threads:2");
@@ -556,11 +597,11 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } tests[] = {
-        {"values", test_values},       {"shapes", test_shapes},   {"errors", test_errors},
-        {"functions", test_functions}, {"output", test_output},   {"log", test_log},
-        {"memory", test_memory},       {"tickets", test_tickets}, {"loop", test_loop},
-        {"nested", test_nested},       {"several", test_several}, {"threads", test_threads},
-        {"interrupt", test_interrupt},
+        {"values", test_values},       {"shapes", test_shapes},         {"errors", test_errors},
+        {"functions", test_functions}, {"output", test_output},         {"log", test_log},
+        {"memory", test_memory},       {"exhaustion", test_exhaustion}, {"tickets", test_tickets},
+        {"loop", test_loop},           {"nested", test_nested},         {"several", test_several},
+        {"threads", test_threads},     {"interrupt", test_interrupt},
     };
     const struct mf_config worker = {.on_state = on_state};
     int status;
