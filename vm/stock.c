@@ -9,7 +9,11 @@
 #include "moonfleet.h"
 #include "state.h"
 
+/* What require looks for, for the module and for those of its parts that may be required before it. */
 MF_API int luaopen_moonfleet(lua_State *L);
+MF_API int luaopen_moonfleet_array(lua_State *L);
+MF_API int luaopen_moonfleet_rng(lua_State *L);
+MF_API int luaopen_moonfleet_stats(lua_State *L);
 
 static void configure_log(lua_State *L)
 {
@@ -19,17 +23,36 @@ static void configure_log(lua_State *L)
         luaL_error(L, "%s", fault.text);
 }
 
-/* Called by require with the module's name. */
-int luaopen_moonfleet(lua_State *L)
+static int open_part(lua_State *L, const char *name)
 {
     luaL_checkversion(L);
     configure_log(L);
     mf_state_preload(L);
     mf_codec_open_stock(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_getfield(L, -1, "moonfleet");
-    lua_pushliteral(L, "moonfleet");
+    lua_getfield(L, -1, name);
+    lua_pushstring(L, name);
     lua_pushliteral(L, ":preload:");
     lua_call(L, 2, 1);
     return 1;
+}
+
+int luaopen_moonfleet(lua_State *L)
+{
+    return open_part(L, "moonfleet");
+}
+
+int luaopen_moonfleet_array(lua_State *L)
+{
+    return open_part(L, "moonfleet.array");
+}
+
+int luaopen_moonfleet_rng(lua_State *L)
+{
+    return open_part(L, "moonfleet.rng");
+}
+
+int luaopen_moonfleet_stats(lua_State *L)
+{
+    return open_part(L, "moonfleet.stats");
 }
