@@ -265,7 +265,8 @@ local function count_words(path)
         end
     do
         for word in (block .. (rest or "")):gmatch("%S+") do
-            counts[word] = (counts[word] or 0) + 1
+            local n = counts[word]
+            counts[word] = n and n + 1 or 1
         end
     end
     file:close()
