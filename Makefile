@@ -151,7 +151,8 @@ ubsan:
 
 tsan:
 	@sh scripts/deps.sh test
-	+@TSAN_OPTIONS=second_deadlock_stack=1:$$TSAN_OPTIONS $(MAKE) run-tests BUILD=$(BUILD)/tsan HOOKS=1 SANITIZE=thread \
+	+@TSAN_OPTIONS=second_deadlock_stack=1:die_after_fork=0:$$TSAN_OPTIONS \
+		$(MAKE) run-tests BUILD=$(BUILD)/tsan HOOKS=1 SANITIZE=thread \
 		CFLAGS="-O1 -g" TEST_TIMEOUT=600
 
 fuzz:
