@@ -40,6 +40,9 @@ local workloads = {
     { id = "words", title = "W12 words of 200 MB", unit = "s" },
     { id = "words_gzip", title = "W12 words of 200 MB, gzip", unit = "s" },
     { id = "means", title = "W13 16 x mean, sd of 1e7", unit = "s" },
+    { id = "ssh_round_trip", title = "W14 round trip over SSH", unit = "us", ssh = true },
+    { id = "ssh_string", title = "W14 64 MB over SSH, each way", unit = "MB/s", more = true, ssh = true },
+    { id = "ssh_ready", title = "W14 8 hosts ready", unit = "ms", ssh = true },
 }
 
 local function quoted(text)
@@ -59,10 +62,25 @@ end
 local contestants = {}
 
 local function add(name, group, command, version)
-    contestants[#contestants + 1] = { name = name, group = group, command = command, version = version }
+    contestants[#contestants + 1] = {
+        name = name, group = group, command = command, version = version, ssh = name:find("ssh$") ~= nil,
+    }
 end
 
 local absent = {}
+local hosts -- of tests.support.sshd
+
+-- Eight servers, and a configuration in which they are n1 to n8.
+local function start_hosts()
+    hosts = require("tests.support.sshd").new()
+    local file = assert(io.open(hosts.config, "a"))
+    for i = 1, 8 do
+        local server = hosts:start("n" .. i)
+        file:write(("Host n%d\nHostName 127.0.0.1\nPort %d\n"):format(i, server.port))
+    end
+    file:close()
+    hosts.environment = ("env MOONFLEET_BENCH_SSH=%s "):format(quoted(hosts.config))
+end
 
 -- A peer whose script says its version; else it is absent.
 local function add_peer(name, group, command)
@@ -74,14 +92,14 @@ local function add_peer(name, group, command)
     end
 end
 
-for _, plan in ipairs({ "threads", "forks", "processes" }) do
-    add("moonfleet " .. plan, "ours", ("%s -E %s %s"):format(quoted(program), quoted(here .. "peers/ours.lua"), plan),
+for name, plan in pairs({ threads = "threads", forks = "forks", processes = "processes", ssh = "cluster" }) do
+    add("moonfleet " .. name, "ours", ("%s -E %s %s"):format(quoted(program), quoted(here .. "peers/ours.lua"), plan),
         "Moonfleet " .. mf.version)
 end
 for _, way in ipairs({ "pool", "executor", "threads", "joblib", "dask", "distributed" }) do
     add_peer("python " .. way, "peer", ("/usr/bin/python3 %s %s"):format(quoted(here .. "peers/peer.py"), way))
 end
-for _, way in ipairs({ "cluster", "fork", "multisession", "multicore" }) do
+for _, way in ipairs({ "cluster", "ssh", "fork", "multisession", "multicore" }) do
     add_peer("R " .. way, "peer", ("Rscript %s %s"):format(quoted(here .. "peers/peer.R"), way))
 end
 add_peer("GNU parallel", "peer", ("sh %s"):format(quoted(here .. "peers/parallel.sh")))
@@ -123,7 +141,9 @@ end
 
 local function ask(contestant, workload)
     local start = mf.now()
-    local text, code = run(("%s %s %s 2>/dev/null"):format(contestant.command, workload.id, texts or ""))
+    local environment = hosts and hosts.environment or ""
+    local text, code = run(("%s%s %s %s 2>/dev/null"):format(environment, contestant.command, workload.id,
+        texts or ""))
     local figure = tonumber(text)
     return code == 0 and figure, code, mf.now() - start
 end
@@ -132,7 +152,9 @@ end
 local function measure(workload)
     local entries, floors = {}, {}
     for i, contestant in ipairs(contestants) do
-        entries[i] = { name = contestant.name, group = contestant.group, figures = {} }
+        local asked = contestant.ssh == (workload.ssh or false)
+        entries[i] = { name = contestant.name, group = contestant.group, figures = {}, refused = not asked,
+            over = not asked }
     end
     for round = 1, ROUNDS do
         for i, contestant in ipairs(contestants) do
@@ -234,11 +256,14 @@ local function main()
         mf.cores(), ROUNDS, SLOW))
     print("not installed: " .. (#absent > 0 and table.concat(absent, ", ") or "nothing")
         .. " (sh scripts/deps.sh bench-peers)")
+    print("R ssh logs in by SSH, but its data cross in the clear, by a port of their own")
     print(line:format("work", "ours", "", "best peer", "", "ahead by", "plain C", "over it"))
     for _, workload in ipairs(workloads) do
         if workload.id:find(filter) or workload.title:find(filter) then
             if workload.id:find("^words") and not texts then
                 make_texts()
+            elseif workload.ssh and not hosts then
+                start_hosts()
             end
             local result = measure(workload)
             show(workload, result)
@@ -258,6 +283,9 @@ end
 local ok, err = xpcall(main, debug.traceback)
 if texts then
     os.execute("rm -rf " .. quoted(texts))
+end
+if hosts then
+    hosts:close()
 end
 if not ok then
     error(err, 0)

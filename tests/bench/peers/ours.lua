@@ -2,7 +2,8 @@
 --
 --   moonfleet ours.lua PLAN WORKLOAD [FOLDER]     prints one figure, in the unit that compare.lua names
 --
--- A workload that a plan has no means for is refused with exit code 3.
+-- Under the plan cluster, MOONFLEET_BENCH_SSH names an ssh configuration in which hosts n1 to n8 stand. A workload that
+-- a plan has no means for is refused with exit code 3.
 local mf = require("moonfleet")
 
 local plan, workload, folder = table.unpack(arg)
@@ -27,6 +28,16 @@ local function start(n)
     mf.plan(plan, { workers = n or WORKERS })
 end
 
+-- One worker on each of n hosts.
+local function start_hosts(n)
+    local config, hosts = assert(os.getenv("MOONFLEET_BENCH_SSH")), {}
+    for i = 1, n do
+        hosts[i] = "n" .. i
+    end
+    local known_hosts = config:gsub("config$", "known_hosts")
+    mf.plan("cluster", { hosts = hosts, config = config, known_hosts = known_hosts, workers = 1 })
+end
+
 local function warm(n)
     start(n)
     mf.map(mf.range(64), trivial, { chunk = 1 })
@@ -48,7 +59,7 @@ local function private_bytes(process)
     return sum
 end
 
-local work = {}
+local work, remote_work = {}, {}
 
 function work.first()
     return 1e3 * timed(function()
@@ -57,14 +68,23 @@ function work.first()
     end)
 end
 
-function work.round_trip()
-    warm()
-    local n = 2000
+local function round_trips(n)
     return 1e6 / n * timed(function()
         for i = 1, n do
             mf.future(trivial, i):value()
         end
     end)
+end
+
+function work.round_trip()
+    warm()
+    return round_trips(2000)
+end
+
+function remote_work.ssh_round_trip()
+    start_hosts(1)
+    mf.future(trivial, 1):value()
+    return round_trips(1000)
 end
 
 function work.tasks()
@@ -103,11 +123,27 @@ local function there_and_back(value)
     end)
 end
 
-function work.string()
-    warm()
+local function moves_text()
     local taken, back = there_and_back(("x"):rep(1 << 20):rep(TEXT >> 20))
     assert(#back == TEXT)
     return 2 * TEXT / 1e9 / taken
+end
+
+function work.string()
+    warm()
+    return moves_text()
+end
+
+function remote_work.ssh_string()
+    start_hosts(1)
+    return 1e3 * moves_text()
+end
+
+function remote_work.ssh_ready()
+    return 1e3 * timed(function()
+        start_hosts(8)
+        mf.everywhere(trivial, 1)
+    end)
 end
 
 function work.records()
@@ -313,5 +349,5 @@ function work.means()
     end))
 end
 
-print((assert(work[workload], "there is no workload " .. tostring(workload))()))
+print(((plan == "cluster" and remote_work or work)[workload] or refuse)())
 os.exit(true, false) -- what is queued needs no ending

@@ -3,7 +3,8 @@
 #     Rscript peer.R WAY WORKLOAD [FOLDER]     prints one figure, in the unit that compare.lua names
 #     Rscript peer.R WAY --version             what is installed, or an error
 #
-# WAY is cluster (parallel, PSOCK), fork (parallel, mclapply), multisession or multicore (future and future.apply).
+# WAY is cluster (parallel, PSOCK), ssh (the same on other hosts: n1 to n8 in the ssh configuration that
+# MOONFLEET_BENCH_SSH names), fork (parallel, mclapply), multisession or multicore (future and future.apply).
 # A workload that a way has no means for is refused with exit code 3.
 
 words <- commandArgs(trailingOnly = TRUE)
@@ -18,7 +19,7 @@ pi_draws <- 1e6
 now <- function() as.numeric(Sys.time())
 refuse <- function() quit(status = 3)
 
-if (way %in% c("cluster", "fork")) {
+if (way %in% c("cluster", "fork", "ssh")) {
     library(parallel)
 } else {
     suppressMessages({
@@ -43,14 +44,19 @@ start <- function(n = workers) {
     if (way == "fork") options(mc.cores = n)
 }
 
+start_hosts <- function(n) {
+    pool <<- makeCluster(paste0("n", 1:n), master = "127.0.0.1",
+                         rshcmd = paste("ssh -F", Sys.getenv("MOONFLEET_BENCH_SSH")))
+}
+
 stop_workers <- function() {
-    if (way == "cluster") stopCluster(pool)
+    if (way %in% c("cluster", "ssh")) stopCluster(pool)
     if (way == "multisession") plan("sequential")
 }
 
 call_one <- function(fn, x) {
     switch(way,
-           cluster = clusterCall(pool[1], fn, x)[[1]],
+           cluster = , ssh = clusterCall(pool[1], fn, x)[[1]],
            fork = mccollect(mcparallel(fn(x)))[[1]],
            value(future(fn(x))))
 }
@@ -81,6 +87,31 @@ private_mb <- function(pid = "self") {
     lines <- readLines(sprintf("/proc/%s/smaps_rollup", pid))
     sum(as.numeric(sub("[^0-9]*([0-9]+) kB", "\\1", grep("^Private_(Clean|Dirty)", lines, value = TRUE)))) / 1024
 }
+
+remote_work <- list(
+    ssh_round_trip = function() {
+        start_hosts(1)
+        began <- now()
+        for (i in 1:300) call_one(identity, i)
+        1e6 / 300 * (now() - began)
+    },
+    ssh_string = function() {
+        start_hosts(1)
+        text <- as.raw(rep(120, text_bytes))
+        call_one(identity, text)
+        began <- now()
+        back <- call_one(identity, text)
+        taken <- now() - began
+        stopifnot(length(back) == text_bytes)
+        2 * text_bytes / 1e6 / taken
+    },
+    ssh_ready = function() {
+        began <- now()
+        start_hosts(8)
+        clusterCall(pool, identity, 1)
+        1e3 * (now() - began)
+    }
+)
 
 work <- list(
     first = function() {
@@ -192,6 +223,7 @@ work <- list(
     }
 )
 
+if (way == "ssh") work <- remote_work
 if (is.null(work[[words[2]]])) refuse()
 cat(format(work[[words[2]]](), digits = 8), "\n")
 stop_workers()
