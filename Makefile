@@ -120,7 +120,7 @@ SHARED := $(BUILD)/libmoonfleet.so.$(VERSION)
 MODULE := $(BUILD)/moonfleet.so
 
 # ---- public targets; what they need installed comes first, so the second half is a make of its own ------------
-.PHONY: all demo test check asan ubsan tsan fuzz bench kernels install uninstall install-rock clean help
+.PHONY: all demo test check asan ubsan tsan fuzz bench bench-peers kernels install uninstall install-rock clean help
 
 all: need-lua need-ssh $(PROGRAM) $(NODE_PROGRAM) $(LIBRARY) $(RUNTIME_LIB) $(SHARED) $(MODULE)
 
@@ -226,6 +226,7 @@ help:
 	@echo "make asan        all tests under AddressSanitizer; likewise: make ubsan, make tsan"
 	@echo "make fuzz        each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs clang)"
 	@echo "make bench       the benchmark, beside the C floor program"
+	@echo "make bench-peers the same work under Python, R and GNU parallel, in one run"
 	@echo "make kernels     says which loops over numbers became vector instructions (gcc)"
 	@echo "make install     into PREFIX=$(PREFIX) (DESTDIR is honoured); make uninstall removes it"
 	@echo "make clean       remove $(BUILD)"
