@@ -1,4 +1,4 @@
-/* Design note: sizes are rounded, to about thirty of them from one power of two to the next; a kept block serves only
+/* Design note: sizes are rounded, to sixteen of them from one power of two to the next; a kept block serves only
  * its own size, so no size need be remembered with a block, and none is kept for one that needs a part of it. There are
  * few kept blocks, and the oldest makes room. */
 #include "pages.h"
@@ -76,10 +76,11 @@ void mf_pages_unref(struct mf_pages *s)
     free(s);
 }
 
+/* All sizes above a power of two, up to the next one, have the same step; so what is rounded stays as it is. */
 static size_t rounded(size_t bytes)
 {
     size_t step = mf_sys_page();
-    while (step < bytes / (2 * STEPS))
+    while (bytes > 0 && step <= (bytes - 1) / (2 * STEPS))
         step *= 2;
     return bytes > SIZE_MAX - step ? bytes : (bytes + step - 1) / step * step;
 }

@@ -114,6 +114,24 @@ static void test_bounds(void)
     CHECK(!mapped(second));
 }
 
+/* A block that was resized away is kept with the size that it has: to round it twice is to round it once. */
+static void test_rounding(void)
+{
+    static const size_t sizes[] = {MF_PAGES_LEAST,         MF_PAGES_LEAST + 1,     MF_PAGES_LEAST + 33,
+                                   MF_PAGES_LEAST * 2 - 1, MF_PAGES_LEAST * 2 + 1, MF_PAGES_LEAST * 3 + 7};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct mf_pages *s = mf_pages_new();
+        mf_pages_warm(s, MF_SYS_NEVER);
+        void *larger = mf_pages_get(s, 2 * sizes[i]), *block = mf_pages_get(s, sizes[i]);
+        mf_pages_put(s, larger, 2 * sizes[i]);
+        CHECK(mf_pages_resize(s, block, sizes[i], 2 * sizes[i]) == larger);
+        CHECK(mf_pages_get(s, sizes[i]) == block);
+        mf_pages_put(s, block, sizes[i]);
+        mf_pages_put(s, larger, 2 * sizes[i]);
+        mf_pages_unref(s);
+    }
+}
+
 static void test_resizing(void)
 {
     struct mf_pages *s = mf_pages_new();
@@ -195,6 +213,7 @@ int main(void)
     test_warm();
     test_end();
     test_bounds();
+    test_rounding();
     test_resizing();
     test_forked_child();
     test_threads();

@@ -97,13 +97,11 @@ static void test_held_at_the_end(void)
     far_task(a);
     hand_send(a, MF_MSG_HELD, far_task(a), NULL, 0);
     CHECK(far_becomes(f[1], MF_FUTURE_SENT));
-    mf_link_free(a->link);
-    a->link = NULL;
+    hand_free(a);
     CHECK(far_becomes(f[0], MF_FUTURE_LOST) && strstr(f[0]->extra->fault, "SIGKILL"));
     CHECK(far_becomes(f[1], MF_FUTURE_LOST) && strstr(f[1]->extra->fault, "its worker's host is gone"));
     drop(f, 2);
     far_end();
-    free(a);
 }
 
 int main(void)
