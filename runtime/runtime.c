@@ -219,14 +219,6 @@ static void turn(struct mf_owner *owner)
     }
 }
 
-static size_t count_open(const struct mf_pool *pool)
-{
-    size_t n = atomic_load(&pool->queue.pending) + (size_t)pool->running + (size_t)pool->sent;
-    for (const struct mf_list *l = pool->created.next; l != &pool->created; l = l->next)
-        n += !MF_LIST_ENTRY(l, struct mf_future, link)->lazy;
-    return n;
-}
-
 /* A thread that leaves signals; an agent's end is seen by the loop. */
 static void wait_for_leavers(struct mf_pool *pool, uint64_t deadline)
 {
@@ -294,26 +286,10 @@ static void begin_closing_all(struct mf_owner *owner)
     }
 }
 
-static size_t count_all_open(struct mf_owner *owner)
-{
-    size_t open = 0;
-    for (struct mf_list *l = owner->pools.next; l != &owner->pools; l = l->next)
-        open += count_open(MF_LIST_ENTRY(l, struct mf_pool, link));
-    return open;
-}
-
-size_t mf_runtime_open_count(struct mf_owner *owner)
-{
-    enter(owner);
-    size_t open = count_all_open(owner);
-    leave(owner);
-    return open;
-}
-
 size_t mf_runtime_close(struct mf_owner *owner)
 {
+    size_t open = mf_runtime_open_count(owner);
     enter(owner);
-    size_t open = count_all_open(owner);
     begin_closing_all(owner);
     while (!mf_list_empty(&owner->pools)) {
         struct mf_pool *pool = MF_LIST_ENTRY(owner->pools.next, struct mf_pool, link);
@@ -575,39 +551,4 @@ bool mf_runtime_cancel(struct mf_owner *owner, struct mf_future *f)
     bool changed = mf_sched_cancel(f);
     leave(owner);
     return changed;
-}
-
-bool mf_runtime_output(struct mf_owner *owner, struct mf_future *f, struct mf_buf *out)
-{
-    bool ok = true;
-    pthread_mutex_lock(&owner->lock);
-    if (f->extra && f->extra->output.len)
-        ok = mf_buf_append(out, f->extra->output.data, f->extra->output.len);
-    pthread_mutex_unlock(&owner->lock);
-    return ok;
-}
-
-bool mf_runtime_progress(struct mf_owner *owner, struct mf_future *f, double *fraction, char *text)
-{
-    bool reported = false;
-    pthread_mutex_lock(&owner->lock);
-    if (f->extra && f->extra->progress >= 0) {
-        *fraction = f->extra->progress;
-        memcpy(text, f->extra->progress_text, sizeof f->extra->progress_text);
-        reported = true;
-    }
-    pthread_mutex_unlock(&owner->lock);
-    return reported;
-}
-
-uint64_t mf_runtime_running(struct mf_owner *owner, struct mf_future *f)
-{
-    uint64_t since = 0;
-    pthread_mutex_lock(&owner->lock);
-    int index = mf_future_state(f) == MF_FUTURE_RUNNING ? atomic_load(&f->worker) : 0;
-    const struct mf_pool *pool = f->pool; /* valid, since f is not final */
-    if (index > 0 && index <= pool->size && pool->workers[index - 1] && pool->workers[index - 1]->running == f)
-        since = pool->workers[index - 1]->started;
-    pthread_mutex_unlock(&owner->lock);
-    return since ? mf_sys_now() - since : 0;
 }
