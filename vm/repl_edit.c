@@ -372,6 +372,24 @@ static bool knows_terminal(EditLine *el)
            *clear;
 }
 
+/* libedit's own keys are those of emacs. Its mark is taken away: once text in front of it was deleted it lies outside of
+ * the line, and what uses it then crashes. So does the command line that M-x opens. */
+static const wchar_t *const bindings[][2] = {
+    {L"\t", L"mf-complete"},
+    {L"\033[200~", L"mf-paste"},
+    {L"^R", L"em-inc-search-prev"},
+    {L"\033[1;5C", L"em-next-word"},
+    {L"\033[1;5D", L"ed-prev-word"},
+    {L"\033[3~", L"ed-delete-next-char"},
+    {L"^W", L"ed-delete-prev-word"},
+    {L"^@", L"ed-unassigned"},
+    {L"\033w", L"ed-unassigned"},
+    {L"\033W", L"ed-unassigned"},
+    {L"\033x", L"ed-unassigned"},
+    {L"\033X", L"ed-unassigned"},
+    {L"-r", L"^X^X"},
+};
+
 static void set_up(struct mf_repl_editor *e)
 {
     HistEventW event;
@@ -382,12 +400,8 @@ static void set_up(struct mf_repl_editor *e)
     el_wset(e->el, EL_HIST, history_w, e->history);
     el_wset(e->el, EL_ADDFN, L"mf-complete", L"Complete the name before the cursor", complete);
     el_wset(e->el, EL_ADDFN, L"mf-paste", L"Insert what is pasted", paste);
-    el_wset(e->el, EL_BIND, L"\t", L"mf-complete", NULL);
-    el_wset(e->el, EL_BIND, L"\033[200~", L"mf-paste", NULL);
-    el_wset(e->el, EL_BIND, L"^R", L"em-inc-search-prev", NULL);
-    el_wset(e->el, EL_BIND, L"\033[1;5C", L"em-next-word", NULL);
-    el_wset(e->el, EL_BIND, L"\033[1;5D", L"ed-prev-word", NULL);
-    el_wset(e->el, EL_BIND, L"\033[3~", L"ed-delete-next-char", NULL);
+    for (size_t i = 0; i < sizeof bindings / sizeof *bindings; i++)
+        el_wset(e->el, EL_BIND, bindings[i][0], bindings[i][1], NULL);
     history_w(e->history, &event, H_SETSIZE, MF_REPL_HISTORY_MOST);
     history_w(e->history, &event, H_SETUNIQUE, 1);
     if (e->path)
@@ -452,8 +466,11 @@ static enum mf_repl_input edit(struct mf_repl_editor *e, struct mf_repl_text *li
         size_t n = (size_t)count - (text[count - 1] == L'\n');
         return mf_repl_wide_to(text, n, line) ? MF_REPL_LINE : MF_REPL_GONE;
     }
-    if (e->interrupted)
+    e->wide.n = 0; /* of a character that has begun */
+    if (e->interrupted) {
+        e->key = e->nkeys = 0;
         return MF_REPL_INTERRUPTED;
+    }
     return e->gone ? MF_REPL_GONE : MF_REPL_END;
 }
 
