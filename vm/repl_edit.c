@@ -3,8 +3,7 @@
  * descriptor, so that futures are announced while the prompt waits: the typed line is wiped, the news are written, and
  * libedit draws the line anew.
  *
- * Lines are any bytes, libedit's are wide characters: a byte that is no character of the locale becomes BYTES plus
- * itself (a lone surrogate, which no text has) and goes back to what it was. The locale is this thread's, and only
+ * Lines are any bytes, libedit's are wide characters (repl_wide.c). The locale is this thread's, and only
  * while libedit works: Lua code runs in the program's own. Where the environment names none, UTF-8 is meant.
  *
  * libedit draws the whole line for each character, so a long paste would take the square of its length: a paste that the

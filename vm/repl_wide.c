@@ -1,5 +1,7 @@
-/* Design note: a byte that is no character becomes RAW plus itself, a surrogate, which is no character of any text; so
- * every byte comes back as it was. */
+/* Design note: a byte that is no character becomes RAW plus itself, a character for private use, which terminals show as a
+ * box, and goes back to what it was. The few such characters that a text may have for its own are taken for bytes, too. (A
+ * surrogate would be no character of any text, but libedit shows it as a code of seven columns, and draws beyond its
+ * screen when there are many.) */
 #define _XOPEN_SOURCE 700 /* wcwidth */
 #include "repl_wide.h"
 
@@ -9,7 +11,7 @@
 #include <string.h>
 #include <wctype.h>
 
-#define RAW         0xDC00
+#define RAW         0xF700
 #define RAW_FIRST   (RAW + 0x80)
 #define RAW_LAST    (RAW + 0xFF)
 #define HIDE        L'\1'
@@ -62,7 +64,8 @@ bool mf_repl_wide_get(struct mf_repl_wide *wide, wchar_t *c)
     size_t used = mbrtowc(c, wide->bytes, wide->n, &state);
     if (used == (size_t)-2 && wide->n < sizeof wide->bytes)
         return false;
-    if (used == (size_t)-1 || used == (size_t)-2) {
+    bool is_private = used > 1 && used < (size_t)-2 && *c >= RAW_FIRST && *c <= RAW_LAST;
+    if (used == (size_t)-1 || used == (size_t)-2 || is_private) {
         *c = raw(wide->bytes[0]);
         used = 1;
     }
