@@ -209,7 +209,7 @@ local WRONG = [[
     local functions = {}
     local function add(t, what)
         for name, fn in pairs(t) do
-            if type(fn) == "function" and name ~= "close" and name ~= "retire" then
+            if type(fn) == "function" and name ~= "close" and name ~= "retire" and name ~= "sleep" then
                 functions[#functions + 1] = { what .. "." .. name, fn }
             end
         end
