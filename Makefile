@@ -91,7 +91,7 @@ STDLIB_LUA := $(sort $(wildcard stdlib/moonfleet/*.lua))
 HOOKED_SRC := $(shell grep -l '"hooks.h"' runtime/*.c)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 # The other hosts of tests/embed are built against an installed tree (tests/install_spec.lua).
-EMBED_SRC := $(addprefix tests/embed/,faults.c api.c)
+EMBED_SRC := $(addprefix tests/embed/,api.c faults.c tasks.c)
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
