@@ -197,27 +197,29 @@ describe("a stock Lua", function()
         end
     end)
 
-    it("is interrupted while it waits", function()
-        local r = program.shell(([[
-            folder=$(mktemp -d)
-            cd "$folder" && mkfifo gate
-            export LUA_CPATH='%s'
-            setsid %s -e '
-                local mf = require "moonfleet"
-                local f = mf.future(function() while true do end end)
-                repeat f:wait(0.001) until f:state() == "running"
-                io.open("gate", "w"):close()
-                f:value()' 2>text &
-            pid=$!
-            read -r x <gate
-            kill -INT $pid
-            wait $pid
-            echo "code $?"
-            cat text
-            rm -rf "$folder"]]):format(CPATH, LUA))
-        assert.truthy(r.out:find("code 1", 1, true), r.out .. r.err)
-        assert.truthy(r.out:find("interrupted!", 1, true), r.out .. r.err)
-    end)
+    for what, call in pairs({ ["a future"] = "f:value()", ["a list"] = "mf.wait({ f })", time = "mf.sleep(60)" }) do
+        it("is interrupted while it waits for " .. what, function()
+            local r = program.shell(([[
+                folder=$(mktemp -d)
+                cd "$folder" && mkfifo gate
+                export LUA_CPATH='%s'
+                setsid %s -e '
+                    local mf = require "moonfleet"
+                    local f = mf.future(function() while true do end end)
+                    repeat f:wait(0.001) until f:state() == "running"
+                    io.open("gate", "w"):close()
+                    %s' 2>text &
+                pid=$!
+                read -r x <gate
+                kill -INT $pid
+                wait $pid
+                echo "code $?"
+                cat text
+                rm -rf "$folder"]]):format(CPATH, LUA, call))
+            assert.truthy(r.out:find("code 1", 1, true), r.out .. r.err)
+            assert.truthy(r.out:find("interrupted!", 1, true), r.out .. r.err)
+        end)
+    end
 
     it("leaves no worker process when it is killed", function()
         program.with_folder(function(folder)

@@ -506,7 +506,7 @@ static int core_wait(lua_State *L)
 static int core_sleep(lua_State *L)
 {
     luaL_checknumber(L, 1);
-    if (mf_runtime_sleep(mf_session_get(L)->owner, mf_lib_check_deadline(L, 1)) == MF_EINTR)
+    if (mf_session_sleep(mf_session_get(L), mf_lib_check_deadline(L, 1)) == MF_EINTR)
         return luaL_error(L, "interrupted!");
     return 0;
 }

@@ -110,15 +110,25 @@ struct mf_session *mf_session_get(lua_State *L)
     return s;
 }
 
-enum mf_err mf_session_wait(struct mf_session *s, struct mf_future *const *futures, size_t n, size_t need,
+/* Waits for the futures, or without any until the deadline; MF_ETIMEDOUT then. */
+static enum mf_err wait_for(struct mf_session *s, struct mf_future *const *futures, size_t n, size_t need,
                             uint64_t deadline)
 {
-    if (!s->stock)
+    if (n > 0)
         return mf_runtime_wait(s->owner, futures, n, need, deadline);
+    enum mf_err e = mf_runtime_sleep(s->owner, deadline);
+    return e == MF_OK ? MF_ETIMEDOUT : e;
+}
+
+static enum mf_err wait_and_look(struct mf_session *s, struct mf_future *const *futures, size_t n, size_t need,
+                                 uint64_t deadline)
+{
+    if (!s->stock)
+        return wait_for(s, futures, n, need, deadline);
     lua_Hook before = lua_gethook(s->main);
     for (;;) {
         uint64_t look = mf_sys_now() + LOOK_NS;
-        enum mf_err e = mf_runtime_wait(s->owner, futures, n, need, look < deadline ? look : deadline);
+        enum mf_err e = wait_for(s, futures, n, need, look < deadline ? look : deadline);
         if (lua_gethook(s->main) != before) {
             lua_sethook(s->main, NULL, 0, 0);
             return MF_EINTR;
@@ -126,6 +136,18 @@ enum mf_err mf_session_wait(struct mf_session *s, struct mf_future *const *futur
         if (e != MF_ETIMEDOUT || look >= deadline)
             return e;
     }
+}
+
+enum mf_err mf_session_wait(struct mf_session *s, struct mf_future *const *futures, size_t n, size_t need,
+                            uint64_t deadline)
+{
+    return n > 0 ? wait_and_look(s, futures, n, need, deadline) : MF_OK;
+}
+
+enum mf_err mf_session_sleep(struct mf_session *s, uint64_t deadline)
+{
+    enum mf_err e = wait_and_look(s, NULL, 0, 0, deadline);
+    return e == MF_ETIMEDOUT ? MF_OK : e;
 }
 
 void mf_session_seed(struct mf_session *s, uint64_t seed)

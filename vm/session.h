@@ -36,10 +36,11 @@ struct mf_session *mf_session_get(lua_State *L);
 /* The state's session if there is one. */
 struct mf_session *mf_session_peek(lua_State *L);
 
-/* mf_runtime_wait for this session. In a stock Lua, whose handler of SIGINT only puts a hook on the state, it looks for a new
- * hook now and then and returns MF_EINTR when there is one, with the hook taken off. */
+/* mf_runtime_wait and mf_runtime_sleep for this session. In a stock Lua, whose handler of SIGINT only puts a hook on the
+ * state, they look for a new hook now and then and return MF_EINTR when there is one, with the hook taken off. */
 enum mf_err mf_session_wait(struct mf_session *s, struct mf_future *const *futures, size_t n, size_t need,
                             uint64_t deadline);
+enum mf_err mf_session_sleep(struct mf_session *s, uint64_t deadline);
 
 /* Numbers for n streams, one after the other; returns the first. In a worker they start anew with every task. */
 uint64_t mf_session_streams(struct mf_session *s, uint64_t n);
