@@ -246,7 +246,7 @@ static void end_remote(struct mf_peer *a, const char *why)
     bool known = (!why || near) && read_rest(a, why);
     struct mf_remote_exit end = mf_remote_exit_by(a->remote, why ? 0 : mf_sys_now() + DYING_NS);
     mf_remote_describe(&end, how, sizeof how);
-    if (end.how == MF_REMOTE_RUNS)
+    if (end.how == MF_REMOTE_RUNS || end.how == MF_REMOTE_LOST)
         snprintf(how, sizeof how, "was lost: %s", a->remote->end.table->last_error(&a->remote->end));
     mf_remote_collect(a->remote);
     if (!a->bye[0] && !a->line[0])
