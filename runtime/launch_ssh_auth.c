@@ -30,6 +30,7 @@ struct login {
     bool has_agent;
     size_t key;      /* of the agent: the one that is tried */
     bool would_take; /* the server has asked for a signature */
+    bool unanswered; /* a question of the server's */
     bool in;
     char methods[METHODS_BYTES];
     char tried[TRIED_BYTES];
@@ -260,15 +261,23 @@ static bool on_prompt(void *arg, const char *prompt, bool echo, char *answer, si
     struct login *a = arg;
     char question[400];
     snprintf(question, sizeof question, "(%s@%s) %s", a->hop->config.user, a->hop->name, prompt);
-    return mf_launch_ask_person(a->l, question, echo, NULL, false, answer, room);
+    bool answered = mf_launch_ask_person(a->l, question, echo, NULL, false, answer, room);
+    a->unanswered = a->unanswered || !answered;
+    return answered;
 }
 
 static enum mf_err try_keyboard(struct login *a)
 {
     struct mf_fault fault = {.code = MF_OK};
-    a->would_take = true; /* one more method may be wanted */
-    enum mf_err e = mf_ssh_auth_keyboard(a->session, a->hop->config.user, on_prompt, a, &a->l->wait, &fault);
-    return after(a, e, &fault, "keyboard-interactive");
+    enum mf_err e = MF_OK;
+    for (int i = 0; i < SECRET_TRIES && e == MF_OK && !a->in && offers(a, "keyboard-interactive"); i++) {
+        a->would_take = i + 1 < SECRET_TRIES; /* one more method may be wanted; to ask for it counts as an attempt */
+        e = mf_ssh_auth_keyboard(a->session, a->hop->config.user, on_prompt, a, &a->l->wait, &fault);
+        e = after(a, e, &fault, "keyboard-interactive");
+        if (a->unanswered)
+            break;
+    }
+    return e;
 }
 
 static enum mf_err try_password(struct login *a)
