@@ -85,6 +85,19 @@ function sshd:stop(server)
     self.servers[server.name] = nil
 end
 
+-- Makes the server known under another's address and port, too.
+function sshd:know(server, other)
+    local lines = {}
+    for line in io.lines(self.known_hosts) do
+        local key = line:match(("^%%[%s%%]:%d (.*)$"):format(server.address:gsub("%.", "%%."), server.port))
+        if key then
+            lines[#lines + 1] = ("[%s]:%d %s\n"):format(other.address, other.port, key)
+        end
+    end
+    local file <close> = assert(io.open(self.known_hosts, "a"))
+    assert(file:write(table.unpack(lines)))
+end
+
 -- The level of a plan with one worker on each of these servers, over that transport; more options go on top.
 function sshd:level(servers, transport, more)
     local level = { "cluster", hosts = {}, transport = transport, workers = 1 }

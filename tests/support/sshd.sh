@@ -9,7 +9,8 @@
 # users' keys, all of which every server accepts; known_hosts, which a server that has come up adds its keys to;
 # config, which names both. Into FOLDER/NAME: port, pid, log, home, and ready when it can be used, or failed.
 # A DIRECTIVE is a line of sshd_config, in place of what it is set to below. "HostKeys rsa" (not one of OpenSSH's) gives the
-# server host keys of these types only. "Netns NAME ADDRESS" puts it into a network namespace.
+# server host keys of these types only. "Netns NAME ADDRESS" puts it into a network namespace. "Secret WORD" is the user's
+# password there (needs root, and a kernel that allows mount namespaces).
 set -u
 
 folder=${1:?usage: sshd.sh folder name [directive...]}
@@ -47,6 +48,8 @@ fi
 
 own=$folder/$name
 types="ed25519 ecdsa"
+fixed=
+secret=
 address=127.0.0.1
 inside=
 mkdir -p "$own/home"
@@ -54,6 +57,8 @@ rm -f "$own/ready" "$own/failed" "$own/directives"
 for directive in "$@"; do
     case $directive in
     "HostKeys "*) types=${directive#HostKeys } ;;
+    "Secret "*) secret=${directive#Secret } ;;
+    "Port "*) fixed=${directive#Port } ;;
     "Netns "*)
         address=${directive##* }
         inside=${directive#Netns }
@@ -67,6 +72,19 @@ for type in $types; do
     make_key "$own/host_$type" "$type" ""
 done
 if [ "$(id -u)" = 0 ]; then mkdir -p /run/sshd; fi # sshd refuses to start without it
+
+# Its own password file, and its own rules for PAM, which no other process sees.
+make_box() {
+    hash=$(perl -e 'print crypt($ARGV[0], q($6$moonfleet$))' "$secret")
+    printf '%s:%s:20000:0:99999:7:::\n' "$(id -un)" "$hash" >"$own/shadow"
+    printf '%s\n' "auth required pam_unix.so" "account required pam_permit.so" "session required pam_permit.so" >"$own/pam"
+    cat >"$own/box" <<END
+mount --bind $own/shadow /etc/shadow || exit
+[ ! -e /etc/pam.d/sshd ] || mount --bind $own/pam /etc/pam.d/sshd || exit
+exec "\$@"
+END
+    inside="$inside unshare -m sh $own/box"
+}
 
 defaults() {
     cat <<END
@@ -101,9 +119,11 @@ write_config() {
     cat "$own/directives"
 }
 
-# Starts it on a port that seems to be free; fails when it was not.
+if [ -n "$secret" ]; then make_box; fi
+
+# Starts it on its port, or one that seems to be free; fails when it was not.
 try_port() {
-    port=$((10000 + $(od -An -N2 -tu2 /dev/urandom) % 20000))
+    port=${fixed:-$((10000 + $(od -An -N2 -tu2 /dev/urandom) % 20000))}
     write_config >"$own/sshd_config"
     # shellcheck disable=SC2086
     $inside "$sshd" -D -f "$own/sshd_config" -E "$own/log" </dev/null >/dev/null 2>&1 &
