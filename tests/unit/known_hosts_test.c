@@ -127,6 +127,7 @@ static void test_patterns(void)
     mf_known_hosts_free(k);
 }
 
+/* S4 */
 static void test_marks(void)
 {
     unsigned line;
@@ -151,7 +152,7 @@ static void test_marks(void)
     mf_known_hosts_free(k);
 }
 
-/* Each bad line is named and skipped, and the good one behind it counts. */
+/* S5: Each bad line is named and skipped, and the good one behind it counts. */
 static void test_bad_lines(void)
 {
     static const struct {
@@ -179,7 +180,7 @@ static void test_bad_lines(void)
     }
 }
 
-/* Lines too long, bytes that are no text. */
+/* S5: Lines too long, bytes that are no text. */
 static void test_garbage(void)
 {
     enum { LONG = 200000 };
@@ -290,6 +291,7 @@ static void *write_many(void *arg)
     return NULL;
 }
 
+/* S6 */
 static void test_writers(void)
 {
     const char *const paths[] = {file};

@@ -156,7 +156,7 @@ static enum outcome echo_through(const struct proxy *p, enum mf_launch_transport
     return outcome;
 }
 
-/* An undamaged one, and one that crawls. */
+/* N8: An undamaged one, and one that crawls. */
 static void test_harmless(void)
 {
     static const enum damage harmless[] = {PASS, TRICKLE};
@@ -169,7 +169,7 @@ static void test_harmless(void)
     }
 }
 
-/* From the banner over key exchange and log-in into the bytes that are echoed. */
+/* N4, N5, N12, N14: From the banner over key exchange and log-in into the bytes that are echoed. */
 static void test_damage(void)
 {
     static const size_t offsets[] = {0, 3, 40, 45, 300, 1100, 1500, 1800, 2100, 2600, 3000, 5000, 9000, 20000};

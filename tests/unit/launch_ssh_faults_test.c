@@ -43,6 +43,7 @@ static pid_t serve(const char *bytes, int *port)
     return pid;
 }
 
+/* S13, N26 */
 static void test_strange_servers(void)
 {
     int port;
@@ -66,6 +67,7 @@ static void test_strange_servers(void)
 
 /* --- Programs that do not run -------------------------------------------------------------------------------------- */
 
+/* S16 */
 static void test_programs(void)
 {
     char path[SSHD_TEXT];
@@ -93,6 +95,7 @@ static void test_programs(void)
     }
 }
 
+/* S19 */
 static void test_endless(void)
 {
     struct sshd endless = sshd_start("endless", "'ForceCommand yes \"what a host\"'");
@@ -113,6 +116,7 @@ static struct sshd shell_server(const char *shell)
     return sshd_start(shell, directive);
 }
 
+/* S22 */
 static void test_shells(void)
 {
     static const char *const shells[] = {"sh", "bash", "dash", "ksh", "mksh", "zsh", "tcsh", "csh", "fish"};
@@ -136,6 +140,7 @@ static void test_shells(void)
     CHECK(tried >= 2);
 }
 
+/* S22, S32 */
 static void test_no_shell(void)
 {
     struct sshd none = sshd_start("none", "'ForceCommand echo This account is currently not available.; exit 1'");
@@ -157,7 +162,7 @@ static void test_no_shell(void)
     sshd_stop(&loud);
 }
 
-/* Limits of the host's: what fails there is told. */
+/* S30: Limits of the host's: what fails there is told. */
 static void test_host_limits(void)
 {
     struct sshd few = sshd_start("few", "'ForceCommand exec prlimit --nofile=1:1 $SSH_ORIGINAL_COMMAND'");
@@ -168,7 +173,7 @@ static void test_host_limits(void)
     sshd_stop(&few);
 }
 
-/* A log-in that takes its time is waited for, and others get on meanwhile. */
+/* S21: A log-in that takes its time is waited for, and others get on meanwhile. */
 static void test_slow(void)
 {
     struct sshd slow = sshd_start("slow", "'ForceCommand sleep 1; exec $SSH_ORIGINAL_COMMAND'");
@@ -203,6 +208,7 @@ static const char *jump_config(const struct sshd *over, const struct sshd *to)
     return path;
 }
 
+/* S25 */
 static void test_jumps(void)
 {
     struct sshd gate = sshd_start("gate", ""), closed = sshd_start("closed", "'AllowTcpForwarding no'"), gone = plain;

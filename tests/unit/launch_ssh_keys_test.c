@@ -47,6 +47,7 @@ static void fingerprint(const struct sshd *of, const char *type, char *text)
     CHECK(f && fscanf(f, "%*d %60s", text) == 1 && pclose(f) == 0);
 }
 
+/* S1 */
 static void test_unknown(void)
 {
     char print[64], other[64], command[SSHD_TEXT];
@@ -74,6 +75,7 @@ static void test_unknown(void)
     unlink(known);
 }
 
+/* S2 */
 static void test_changed(const struct sshd *other)
 {
     char print[64], place[2 * SSHD_TEXT];
@@ -95,6 +97,7 @@ static void test_changed(const struct sshd *other)
     unlink(known);
 }
 
+/* S3 */
 static void test_other_types(const struct sshd *other)
 {
     for (int t = 0; t < 2; t++) {
@@ -117,6 +120,7 @@ static void test_other_types(const struct sshd *other)
     unlink(known);
 }
 
+/* S4 */
 static void test_revoked(void)
 {
     for (int t = 0; t < 2; t++)
@@ -133,7 +137,7 @@ static void test_revoked(void)
     unlink(known);
 }
 
-/* Lines that make no sense are told and passed over; a file that cannot be read is no excuse for accepting anybody. */
+/* S5: Lines that make no sense are told and passed over; a file that cannot be read is no excuse for accepting anybody. */
 static void test_bad_files(void)
 {
     struct mf_launch_ssh_options o = options_for(&plain, MF_LAUNCH_LIBSSH2);
@@ -151,7 +155,7 @@ static void test_bad_files(void)
     unlink(known);
 }
 
-/* A host with RSA keys only, and one that is known by nothing else; a certificate authority. */
+/* S7: A host with RSA keys only, and one that is known by nothing else; a certificate authority. */
 static void test_rsa_hosts(void)
 {
     struct sshd rsa = sshd_start("rsa", "'HostKeys rsa'");
@@ -209,6 +213,7 @@ static const char *identity(const char *name)
     return line;
 }
 
+/* S9 */
 static void test_key_files(void)
 {
     char path[SSHD_TEXT], text[2 * SSHD_TEXT];
@@ -236,6 +241,7 @@ static void test_key_files(void)
     CHECK(launch_fails(&o, MF_LAUNCH_AUTH, "/stranger: refused", "The server takes: publickey"));
 }
 
+/* S7 */
 static void test_rsa_keys(void)
 {
     struct mf_launch_ssh_options o = options_for(&plain, MF_LAUNCH_LIBSSH2);
@@ -279,6 +285,7 @@ static void test_needs_program(void)
 
 /* --- Agents -------------------------------------------------------------------------------------------------------- */
 
+/* S10 */
 static void test_agents(void)
 {
     char socket[SSHD_TEXT], lines[4 * SSHD_TEXT], path[SSHD_TEXT];
@@ -307,7 +314,7 @@ static void test_agents(void)
     CHECK(launch_fails(&o, MF_LAUNCH_AUTH, "no agent at", "agent"));
 }
 
-/* An agent that does not answer is passed over after a while. */
+/* S10: An agent that does not answer is passed over after a while. */
 static void test_silent_agent(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -322,7 +329,7 @@ static void test_silent_agent(void)
     close(fd);
 }
 
-/* Only so many keys may be offered; those that are configured come first, and IdentitiesOnly keeps the rest back. */
+/* S11: Only so many keys may be offered; those that are configured come first, and IdentitiesOnly keeps the rest back. */
 static void test_too_many_keys(void)
 {
     char socket[SSHD_TEXT], lines[3 * SSHD_TEXT], path[SSHD_TEXT];
@@ -370,6 +377,7 @@ static bool ask(void *arg, const struct mf_launch_question *q, char *answer, siz
     return text != NULL;
 }
 
+/* S8 */
 static void test_passphrases(void)
 {
     struct mf_launch_ssh_options o = options_for(&plain, MF_LAUNCH_LIBSSH2);
@@ -403,7 +411,7 @@ static void test_passphrases(void)
     mf_launch_group_free(group);
 }
 
-/* Nobody here has a password that a test could know, but the ways to it are the same. */
+/* S12: Nobody here has a password that a test could know, but the ways to it are the same. */
 static void test_methods(void)
 {
     struct sshd asking = sshd_start("asking", "'PasswordAuthentication yes' 'PubkeyAuthentication no'");

@@ -95,7 +95,7 @@ static void close_all(struct mf_stream_remote *remotes[], size_t n)
         remotes[i]->end.table->close(&remotes[i]->end);
 }
 
-/* Cut for a moment: nothing is lost. Cut for good: the stream ends, idle or not, and closing it does not wait. */
+/* N1, N2, N3: Cut for a moment: nothing is lost. Cut for good: the stream ends, idle or not, and closing it does not wait. */
 static void test_cuts(void)
 {
     struct sshd a = start("a", &hosts[0]), b = start("b", &hosts[1]), c = start("c", &hosts[2]);
@@ -127,7 +127,7 @@ static void test_cuts(void)
     sshd_stop(&c);
 }
 
-/* No connection to a host that is not there; an address that nobody has. */
+/* N26: No connection to a host that is not there; an address that nobody has. */
 static void test_unreachable(void)
 {
     struct mf_launch_ssh_options o = launch_options(NULL, MF_LAUNCH_LIBSSH2);

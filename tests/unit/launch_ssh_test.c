@@ -34,7 +34,7 @@ static void test_program(void)
     }
 }
 
-/* Text in front of the hello, on stdout and on stderr, in pieces. */
+/* S18, S20: Text in front of the hello, on stdout and on stderr, in pieces. */
 static void test_noise(void)
 {
     char program[SSHD_TEXT], directive[2 * SSHD_TEXT];
@@ -102,7 +102,7 @@ static void test_jumps(void)
 
 enum { MANY = 64 };
 
-/* All at the same time, on a server that refuses log-ins beyond 10: places are shared out. */
+/* S14: All at the same time, on a server that refuses log-ins beyond 10: places are shared out. */
 static void test_many(void)
 {
     char program[SSHD_TEXT];
@@ -136,7 +136,7 @@ static void test_many(void)
     sshd_stop(&usual);
 }
 
-/* One place only, which another log-in holds for a moment: another try. */
+/* S14: One place only, which another log-in holds for a moment: another try. */
 static void test_back_off(void)
 {
     struct sshd narrow = sshd_start("narrow", "'MaxStartups 1'");
@@ -179,6 +179,7 @@ static int listen_silently(int *port)
     return fd;
 }
 
+/* S13 */
 static void test_limits(void)
 {
     int port, fd = listen_silently(&port);
@@ -247,6 +248,7 @@ static void test_not_taken(void)
     sem_destroy(&sem);
 }
 
+/* S31 */
 static void test_names(void)
 {
     static const char *const bad[] = {"-oProxyCommand=touch /tmp/x", "a b", "a'b", "$(x)", ""};

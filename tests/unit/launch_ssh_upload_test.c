@@ -82,7 +82,7 @@ static void test_installed(void)
     unlink(path);
 }
 
-/* A server that allows one command at a time gets one at a time. */
+/* S15: A server that allows one command at a time gets one at a time. */
 static void test_single(void)
 {
     struct sshd single = sshd_start("single", "'MaxSessions 1'");
@@ -133,6 +133,7 @@ static void expect_refusal(const char *name, const char *directive, const char *
     sshd_stop(&sshd);
 }
 
+/* S16 */
 static void test_wrong_machine(void)
 {
     char path[SSHD_TEXT], directive[2 * SSHD_TEXT];
@@ -142,7 +143,7 @@ static void test_wrong_machine(void)
     expect_refusal("machine", directive, "the host is a CPM z80", "node build is for");
 }
 
-/* A build that the host cannot run, as a wrong library or a wrong machine would be. */
+/* S16: A build that the host cannot run, as a wrong library or a wrong machine would be. */
 static void test_does_not_run(const struct sshd *plain)
 {
     char path[SSHD_TEXT];
@@ -157,7 +158,7 @@ static void test_does_not_run(const struct sshd *plain)
     }
 }
 
-/* Without a home the build goes below /tmp; mount namespaces give each its own. */
+/* S29: Without a home the build goes below /tmp; mount namespaces give each its own. */
 static void test_places(void)
 {
     static const char script[] = "'ForceCommand exec unshare --mount sh -c \"umount -l /proc/fs 2>/dev/null; "

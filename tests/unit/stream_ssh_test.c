@@ -138,6 +138,7 @@ static void bulk(const struct sshd *sshd, int buffer, size_t total)
         end(r);
 }
 
+/* S26, N25 */
 static void test_bulk(void)
 {
     bulk(&plain, 0, 20000000);
@@ -146,6 +147,7 @@ static void test_bulk(void)
         bulk(&plain, i % 2 ? 4096 : 16384, 2000000);
 }
 
+/* S23 */
 static void test_rekey(void)
 {
     struct sshd often = sshd_start("rekey", "'RekeyLimit 1M'");
@@ -189,7 +191,7 @@ static void test_jumps(void)
     sshd_stop(&two);
 }
 
-/* The session's own server or the jump host dies in the middle: the stream ends, and says where. */
+/* S24, S25: The session's own server or the jump host dies in the middle: the stream ends, and says where. */
 static void test_deaths(void)
 {
     struct mf_wait wait = sshd_soon();
@@ -307,7 +309,7 @@ static void on_signal(int signal)
     (void)signal;
 }
 
-/* Signals every millisecond, none of them seen. */
+/* N28: Signals every millisecond, none of them seen. */
 static void test_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal}, old;
