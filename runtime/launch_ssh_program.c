@@ -70,8 +70,9 @@ static void add_files(struct arguments *a, const struct mf_launch_ssh_options *o
 
 static void make_arguments(struct arguments *a, const struct mf_launch_ssh_options *o, const char *command)
 {
+    /* on a dead link ssh ends some 15 s after its master, which may not be there to end it */
     static const char *const options[] = {
-        "BatchMode=yes",         "ClearAllForwardings=yes", "ServerAliveInterval=5",      "ServerAliveCountMax=3",
+        "BatchMode=yes",         "ClearAllForwardings=yes", "ServerAliveInterval=5",      "ServerAliveCountMax=2",
         "PermitLocalCommand=no", "RequestTTY=no",           "RemoteCommand=none",         "ControlMaster=no",
         "ControlPath=none",      "EscapeChar=none",         "ForkAfterAuthentication=no", "StdinNull=no",
         "SessionType=default",   "VisualHostKey=no",        "UpdateHostKeys=no"};
