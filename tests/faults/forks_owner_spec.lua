@@ -214,7 +214,10 @@ describe("F8: finalizers and exit handlers of the owner", function()
 end)
 
 describe("F5: threads in the owner", function()
-    it("do no harm, also when they run tasks", function()
+    -- The C library's allocator is unlocked in a fork; a sanitizer's stays locked where another thread had locked it.
+    local allocating = fails.sanitized() and pending or it
+
+    allocating("do no harm, also when they run tasks", function()
         local out = script([[
             local sum = 0
             mf.with_plan("threads:2", function()
