@@ -24,20 +24,20 @@ static bool take_stdio(int *in, int *out)
     return ok;
 }
 
-static int serve(const struct mf_runner *runner, const char *name, bool stdio)
+static int serve(struct mf_embed *embed, const char *name, bool stdio)
 {
-    const struct mf_node_options options = {.runner = runner, .name = name};
+    const struct mf_node_options options = {.runner = &embed->runner, .name = name};
     int in = MF_LAUNCH_FD, out = MF_LAUNCH_FD;
     if (stdio && !take_stdio(&in, &out)) {
         fprintf(stderr, "moonfleet agent: cannot use its standard streams\n");
         return EXIT_FAILURE;
     }
     if (getpgrp() != getpid())
-        setpgid(0, 0); /* so that it can end what its tasks have started */
+        setpgid(0, 0);   /* so that it can end what its tasks have started */
+    mf_embed_ref(embed); /* for the node's own owner */
     return mf_node_serve(in, out, &options);
 }
 
-/* The record lives on until the process ends, as workers that cannot be stopped do. */
 bool mf_serve(const struct mf_config *config, int argc, char *const argv[], int *exit_status)
 {
     static const struct mf_config defaults;
@@ -51,8 +51,7 @@ bool mf_serve(const struct mf_config *config, int argc, char *const argv[], int 
         return true;
     }
     embed->serves = true; /* it does */
-    struct mf_runner runner = embed->runner;
-    runner.dropped = NULL; /* the node's own owner counts for nothing */
-    *exit_status = serve(&runner, argv[2], stdio);
+    *exit_status = serve(embed, argv[2], stdio);
+    mf_embed_unref(embed);
     return true;
 }
