@@ -120,7 +120,7 @@ SHARED := $(BUILD)/libmoonfleet.so.$(VERSION)
 MODULE := $(BUILD)/moonfleet.so
 
 # ---- public targets; what they need installed comes first, so the second half is a make of its own ------------
-.PHONY: all demo test check asan ubsan tsan fuzz bench bench-peers kernels install uninstall install-rock clean help
+.PHONY: all doc demo test check asan ubsan tsan fuzz bench bench-peers kernels install uninstall install-rock clean help
 
 all: need-lua need-ssh $(PROGRAM) $(NODE_PROGRAM) $(LIBRARY) $(RUNTIME_LIB) $(SHARED) $(MODULE)
 
@@ -215,6 +215,11 @@ install-rock: all
 	install -m 755 $(PROGRAM) $(NODE_PROGRAM) $(BINDIR)
 	install -m 755 $(MODULE) $(LIBDIR)/moonfleet.so
 
+# The reference, from the doc comments of stdlib/: for browsers, and as manual pages.
+doc: all
+	@$(PROGRAM) scripts/doc.lua $(BUILD)/doc
+	@echo "$(BUILD)/doc/index.html and $(BUILD)/doc/man3/moonfleet.*.3"
+
 clean:
 	rm -rf $(BUILD)
 
@@ -227,6 +232,7 @@ help:
 	@echo "make fuzz        each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs clang)"
 	@echo "make bench       the benchmark, beside the C floor program"
 	@echo "make bench-peers the same work under Python, R and GNU parallel, in one run"
+	@echo "make doc         the library's reference from its doc comments: $(BUILD)/doc/index.html, manual pages beside it"
 	@echo "make kernels     says which loops over numbers became vector instructions (gcc)"
 	@echo "make install     into PREFIX=$(PREFIX) (DESTDIR is honoured); make uninstall removes it"
 	@echo "make clean       remove $(BUILD)"

@@ -9,6 +9,9 @@ local ranges = require("moonfleet.range")
 ---Arrays: numbers of one type in one or more dimensions, kept together and worked on as a whole. Called, it makes
 ---one: `mf.array({ { 1, 2 }, { 3, 4 } })` from a table, `mf.array(2, 3)` of zeros. Every method is a function here
 ---as well: `mf.array.sqrt(a)` is `a:sqrt()`.
+---
+---Shapes are given as extents, up to 8 of them, or a table of these; (2,3) in texts. Errors: a shape or dtype that
+---does not exist, a number that does not fit the dtype, a file that cannot be read, memory that is out.
 ---@class moonfleet.array
 ---@overload fun(x: table|moonfleet.Array|moonfleet.Range|integer, ...): moonfleet.Array
 local M = {}
@@ -73,7 +76,7 @@ end
 M.linspace = core.linspace
 
 ---The numbers of a table; tables in it are rows, and so on. All rows must be as long as the first.
----@param t table
+---@param t table of numbers, or of tables of them, one level for each axis
 ---@param dtype moonfleet.DType?
 ---@return moonfleet.Array
 M.from_table = core.from_table
@@ -91,6 +94,7 @@ M.from_bytes = core.from_bytes
 ---@return moonfleet.Array
 M.concatenate = core.concatenate
 
+---Options of `mf.array.load`.
 ---@class moonfleet.LoadOptions
 ---@field map "read"|"private"|nil map the file instead of reading it: its numbers are loaded as they are looked at.
 ---"read": a write is an error; "private": what is written stays in this program

@@ -17,6 +17,9 @@ local text = require("moonfleet.array_text")
 ---array's dtype, but a float makes integers f64, and an integer must fit. `/` and `^` always give floats. Integer
 ---division and modulo by zero are errors, as in Lua.
 ---
+---Errors: indices, axes and places that are not there, shapes that do not go together (both are named), numbers that do
+---not fit the dtype, memory that is out.
+---
 ---`a == b` is true when shapes and all elements are the same. Other comparisons are methods: `a:lt(b)` is an array
 ---of u8, 0 or 1.
 ---@class moonfleet.Array
@@ -51,6 +54,10 @@ Array.set = core.set
 ---@param x number|moonfleet.Array
 ---@return moonfleet.Array self
 Array.assign = core.assign
+
+---Another name for `assign`.
+---@param x number|moonfleet.Array
+---@return moonfleet.Array self
 Array.fill = core.assign
 
 ---A copy that shares nothing with this array.
@@ -63,7 +70,7 @@ Array.copy = core.copy
 Array.as = core.as
 
 ---The elements as nested tables.
----@return table
+---@return table # of numbers, or of tables of them, one level for each axis
 Array.totable = core.totable
 
 ---The elements in row-major order as bytes, as this machine's memory has them.
@@ -163,30 +170,41 @@ end
 ---@alias moonfleet.Operand number|moonfleet.Array
 ---@alias moonfleet.BinaryMethod fun(a: moonfleet.Array, b: moonfleet.Operand, out: moonfleet.Array?): moonfleet.Array
 
+---`a + b`.
 ---@type moonfleet.BinaryMethod
 Array.add = core.add
+---`a - b`.
 ---@type moonfleet.BinaryMethod
 Array.sub = core.sub
+---`a * b`.
 ---@type moonfleet.BinaryMethod
 Array.mul = core.mul
+---`a / b`, always floats.
 ---@type moonfleet.BinaryMethod
 Array.div = core.div
+---`a // b`; of integers, division by zero is an error.
 ---@type moonfleet.BinaryMethod
 Array.idiv = core.idiv
+---`a % b`; of integers, modulo by zero is an error.
 ---@type moonfleet.BinaryMethod
 Array.mod = core.mod
+---`a ^ b`, always floats.
 ---@type moonfleet.BinaryMethod
 Array.pow = core.pow
+---`a & b`, of integers.
 ---@type moonfleet.BinaryMethod
 Array.band = core.band
+---`a | b`, of integers.
 ---@type moonfleet.BinaryMethod
 Array.bor = core.bor
+---`a ~ b`, of integers.
 ---@type moonfleet.BinaryMethod
 Array.bxor = core.bxor
 
----The lesser and the greater of two, element by element; NaN if one of them is. (`min` and `max` are reductions.)
+---The lesser of two, element by element; NaN if one of them is. (`min` and `max` are reductions.)
 ---@type moonfleet.BinaryMethod
 Array.minimum = core.minimum
+---The greater of two, element by element; NaN if one of them is.
 ---@type moonfleet.BinaryMethod
 Array.maximum = core.maximum
 
@@ -194,17 +212,22 @@ Array.maximum = core.maximum
 ---@type moonfleet.BinaryMethod
 Array.atan2 = core.atan2
 
----Comparisons, element by element: u8, 0 or 1. Numbers are compared in the dtype in which the operands meet.
+---Equal, element by element: u8, 0 or 1. Numbers are compared in the dtype in which the operands meet.
 ---@type moonfleet.BinaryMethod
 Array.eq = core.eq
+---Not equal: u8, 0 or 1.
 ---@type moonfleet.BinaryMethod
 Array.ne = core.ne
+---Less: u8, 0 or 1.
 ---@type moonfleet.BinaryMethod
 Array.lt = core.lt
+---Less or equal: u8, 0 or 1.
 ---@type moonfleet.BinaryMethod
 Array.le = core.le
+---Greater: u8, 0 or 1.
 ---@type moonfleet.BinaryMethod
 Array.gt = core.gt
+---Greater or equal: u8, 0 or 1.
 ---@type moonfleet.BinaryMethod
 Array.ge = core.ge
 
@@ -213,12 +236,84 @@ Array.ge = core.ge
 ---give floats. isnan and isfinite give u8.
 ---@alias moonfleet.UnaryMethod fun(a: moonfleet.Array, out: moonfleet.Array?): moonfleet.Array
 
-for _, name in ipairs({
-    "neg", "abs", "sign", "bnot", "floor", "ceil", "trunc", "round", "isnan", "isfinite", "sqrt", "exp", "expm1", "log",
-    "log1p", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh",
-}) do
-    Array[name] = core[name]
-end
+---`-a`.
+---@type moonfleet.UnaryMethod
+Array.neg = core.neg
+---Absolute values.
+---@type moonfleet.UnaryMethod
+Array.abs = core.abs
+----1, 0 or 1.
+---@type moonfleet.UnaryMethod
+Array.sign = core.sign
+---`~a`, of integers.
+---@type moonfleet.UnaryMethod
+Array.bnot = core.bnot
+---Rounded down.
+---@type moonfleet.UnaryMethod
+Array.floor = core.floor
+---Rounded up.
+---@type moonfleet.UnaryMethod
+Array.ceil = core.ceil
+---Rounded towards zero.
+---@type moonfleet.UnaryMethod
+Array.trunc = core.trunc
+---Rounded to the nearest integer, halves to the even one.
+---@type moonfleet.UnaryMethod
+Array.round = core.round
+---Is it NaN? u8, 0 or 1.
+---@type moonfleet.UnaryMethod
+Array.isnan = core.isnan
+---Is it neither infinite nor NaN? u8, 0 or 1.
+---@type moonfleet.UnaryMethod
+Array.isfinite = core.isfinite
+---Square roots; NaN of negative numbers.
+---@type moonfleet.UnaryMethod
+Array.sqrt = core.sqrt
+---e to the power of each.
+---@type moonfleet.UnaryMethod
+Array.exp = core.exp
+---exp(x) - 1, exact for small x.
+---@type moonfleet.UnaryMethod
+Array.expm1 = core.expm1
+---Natural logarithms.
+---@type moonfleet.UnaryMethod
+Array.log = core.log
+---log(1 + x), exact for small x.
+---@type moonfleet.UnaryMethod
+Array.log1p = core.log1p
+---Logarithms to the base 2.
+---@type moonfleet.UnaryMethod
+Array.log2 = core.log2
+---Logarithms to the base 10.
+---@type moonfleet.UnaryMethod
+Array.log10 = core.log10
+---Sines, of radians.
+---@type moonfleet.UnaryMethod
+Array.sin = core.sin
+---Cosines, of radians.
+---@type moonfleet.UnaryMethod
+Array.cos = core.cos
+---Tangents, of radians.
+---@type moonfleet.UnaryMethod
+Array.tan = core.tan
+---Arc sines, in radians.
+---@type moonfleet.UnaryMethod
+Array.asin = core.asin
+---Arc cosines, in radians.
+---@type moonfleet.UnaryMethod
+Array.acos = core.acos
+---Arc tangents, in radians.
+---@type moonfleet.UnaryMethod
+Array.atan = core.atan
+---Hyperbolic sines.
+---@type moonfleet.UnaryMethod
+Array.sinh = core.sinh
+---Hyperbolic cosines.
+---@type moonfleet.UnaryMethod
+Array.cosh = core.cosh
+---Hyperbolic tangents.
+---@type moonfleet.UnaryMethod
+Array.tanh = core.tanh
 
 -- Reductions ------------------------------------------------------------------------------------------------------
 
@@ -232,28 +327,40 @@ end
 ---and i64.
 ---@alias moonfleet.Reduction fun(a: moonfleet.Array, axis: integer?, keep: boolean?): number|moonfleet.Array
 
+---The sum.
 ---@type moonfleet.Reduction
 Array.sum = core.sum
+---The product.
 ---@type moonfleet.Reduction
 Array.prod = core.prod
+---The mean.
 ---@type moonfleet.Reduction
 Array.mean = core.mean
+---The least element; an error where there are none.
 ---@type moonfleet.Reduction
 Array.min = core.min
+---The greatest element; an error where there are none.
 ---@type moonfleet.Reduction
 Array.max = core.max
+---The place of the least element, the first one of several.
 ---@type moonfleet.Reduction
 Array.argmin = core.argmin
+---The place of the greatest element, the first one of several.
 ---@type moonfleet.Reduction
 Array.argmax = core.argmax
+---Is any element not zero?
 ---@type fun(a: moonfleet.Array, axis: integer?, keep: boolean?): boolean|moonfleet.Array
 Array.any = core.any
+---Is no element zero?
 ---@type fun(a: moonfleet.Array, axis: integer?, keep: boolean?): boolean|moonfleet.Array
 Array.all = core.all
+---How many elements are not zero.
 ---@type moonfleet.Reduction
 Array.count = core.count
+---The variance, with n - ddof (1 unless told).
 ---@type fun(a: moonfleet.Array, axis: integer?, keep: boolean?, ddof: number?): number|moonfleet.Array
 Array.var = core.var
+---The standard deviation, with n - ddof (1 unless told).
 ---@type fun(a: moonfleet.Array, axis: integer?, keep: boolean?, ddof: number?): number|moonfleet.Array
 Array.sd = core.sd
 

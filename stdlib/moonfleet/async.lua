@@ -15,7 +15,9 @@ local sources = require("moonfleet.source")
 
 local M = {}
 
----The future of a whole map. `elapsed` is the sum over its tasks, `state` that of the map as a whole.
+---The future of a whole map, with the methods of a future. `elapsed` is the sum over its tasks in seconds, `state`
+---that of the map as a whole, and `value` gives what `mf.map` would have returned. Errors: as for moonfleet.Future;
+---the error of an element names it.
 ---@class moonfleet.MapFuture: moonfleet.Future
 ---@field label string?
 local MapFuture = futures.map_future
@@ -154,7 +156,8 @@ function MapFuture:open_tasks(list)
     table.move(self.flight.futures, 1, self.flight.open, #list + 1, list)
 end
 
----Like `mf.map`, but does not wait: returns a future of the results. An iterator is read to its end first.
+---Like `mf.map`, but does not wait: returns a future of the results. An iterator is read to its end first. Errors of
+---fn are raised by the future's `value()`; those of the arguments here.
 ---@param xs any[]|moonfleet.Range|moonfleet.Array|fun(): any
 ---@param fn fun(x: any): any
 ---@param given moonfleet.MapOptions? without `progress`

@@ -53,6 +53,7 @@ end
 
 ---Gives globals to all workers of the current plan, those that join later too, until the plan is changed. A function
 ---that names such a global finds it on the worker; it is not sent with each task, as long as it is the same value here.
+---Errors: a name that is no string, a value that cannot be sent.
 ---@param values table<string, any>
 function M.export(values)
     export_on(plans.current(), "mf.export", values)
@@ -60,9 +61,9 @@ end
 
 ---Calls fn once on every worker of the current plan, and first of all on those that join later, which those of a host
 ---that is away do when it comes back: the place to load modules and data. Globals that fn sets stay for the worker's
----later tasks.
+---later tasks. The first error of fn on a worker is raised here.
 ---@param fn fun(...): any
----@param ... any
+---@param ... any arguments of fn
 ---@return any[] results the first value of each call, with n
 function M.everywhere(fn, ...)
     fn = options.func("mf.everywhere", fn)
@@ -70,6 +71,7 @@ function M.everywhere(fn, ...)
 end
 
 ---Workers of one's own, beside those of the plan. Closes itself at the end of its scope when it is declared `<close>`.
+---Errors: methods raise the first error of what they run, and one that says so when the cluster is closed.
 ---@class moonfleet.Cluster
 local Cluster = {}
 Cluster.__index = Cluster
@@ -122,6 +124,7 @@ function Cluster:future(first, ...)
     return futures.future_on(record_of(self, "future"), "cluster:future", first, ...)
 end
 
+---How many workers it has.
 ---@return integer workers
 function Cluster:workers()
     return record_of(self, "workers").pool:workers()
@@ -145,7 +148,8 @@ end
 ---Starts a cluster: `mf.cluster(4)`, `mf.cluster { hosts = { "a", "b" } }`, or `mf.cluster { backend = "processes",
 ---workers = 4 }`, with the options that a plan of that backend takes. The backend is `threads` unless told, or
 ---`cluster` where there are hosts. Workers that are forks are made when they are first needed, and stay: later tasks
----find the modules as they were then, and are sent all else.
+---find the modules as they were then, and are sent all else. Errors: an option that the backend does not take, hosts
+---that cannot be started.
 ---@param given integer|table|nil nil: `mf.cores()` workers
 ---@return moonfleet.Cluster
 function M.cluster(given)

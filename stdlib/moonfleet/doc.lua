@@ -24,9 +24,10 @@ end
 -- The place behind the type that begins at `at`. A type ends at a blank, but not within brackets, behind the colon of
 -- `fun(...): type` and the commas of its results.
 local function skip_type(text, at)
-    local is_function = text:find("^fun%(", at) ~= nil
+    local is_function
     while at <= #text do
         local c = text:sub(at, at)
+        is_function = is_function or text:find("^fun%(", at) ~= nil
         if CLOSERS[c] or c == '"' then
             at = skip_bracket(text, at)
         elseif is_function and text:find("^[:,]%s+%S", at) then
@@ -51,7 +52,7 @@ end
 local tags = {}
 
 function tags.param(item, rest)
-    local name, tail = rest:match("^(%S+)%s*(.*)$")
+    local name, tail = rest:match("^(%S*)%s*(.*)$")
     local kind, text = split_type(tail)
     item.params[#item.params + 1] = { name = name, type = kind, text = text }
     return item.params[#item.params]
@@ -70,7 +71,7 @@ end
 function tags.field(item, rest)
     local name, tail = rest:match("^(%b[])%s*(.*)$")
     if not name then
-        name, tail = rest:match("^(%S+)%s*(.*)$")
+        name, tail = rest:match("^(%S*)%s*(.*)$")
     end
     local kind, text = split_type(tail)
     item.fields[#item.fields + 1] = { name = name, type = kind, text = text }
@@ -86,6 +87,11 @@ end
 
 function tags.alias(item, rest)
     item.alias, item.means = rest:match("^([%w_.]+)%s*(.*)$")
+    return { text = "" }
+end
+
+tags["type"] = function(item, rest)
+    item.type = split_type(rest)
     return { text = "" }
 end
 
@@ -139,6 +145,8 @@ end
 ---@field parent string?
 ---@field alias string? that it declares
 ---@field means string? the type that the alias stands for
+---@field type string? of what is defined below
+---@field also string? what the comment of that type says
 ---@field line integer of its first line
 
 ---The doc comments of a source text, in their order. Never an error: what is no comment is passed over.
@@ -189,7 +197,8 @@ local CLASSES = {
 }
 local ALIASES = { { "DType", "array" }, { "Numbers", "stats" } }
 
-local METHODS = { ["core.methods"] = "moonfleet.Future" } -- a table that no class comment stands above
+-- Methods that only this library calls.
+local HIDDEN = { ["MapFuture:facts"] = true, ["MapFuture:open_tasks"] = true }
 
 ---@class moonfleet.DocEntry something public
 ---@field name string as users write it: "mf.map", "Future:value", "mf.stats", "MapOptions"
@@ -255,17 +264,32 @@ local function add_module(list, module)
     end
 end
 
--- The functions among the fields of a class comment, as items of their own.
-local function item_of_field(class, field)
-    local inside, results = field.type:match("^fun(%b()):?%s*(.*)$")
-    local item = { text = field.text, params = {}, returns = {}, fields = {}, line = class.line }
-    for name, optional, kind in inside:sub(2, -2):gmatch("([%w_.]+)(%??):?%s*([^,]*)") do
-        if name ~= "self" then
-            item.params[#item.params + 1] = { name = name, type = kind .. optional, text = "" }
+-- Parameters (without the receiver) and results from a type "fun(self, a: integer, b: number?): string".
+local function add_signature(item, kind)
+    local inside, results = kind:match("^fun(%b()):?%s*(.*)$")
+    local receiver = true
+    for name, optional, of in inside:sub(2, -2):gmatch("([%w_.]+)(%??):?%s*([^,]*)") do
+        if not receiver then
+            item.params[#item.params + 1] = { name = name, type = of .. optional, text = "" }
         end
+        receiver = false
     end
     if results ~= "" then
         item.returns[1] = { type = results, text = "" }
+    end
+end
+
+-- A method's item, with what its comment leaves to a type: `---@type moonfleet.BinaryMethod`.
+local function complete(item, file)
+    local kind = item.type
+    local alias = kind and find(file, "alias", kind)
+    kind = alias and alias.means or kind
+    if kind and kind:find("^fun%(") and #item.params == 0 then
+        add_signature(item, kind)
+        item.also = alias and alias.text
+    end
+    if item.arguments and item.target:find(".", 1, true) and not item.target:find(":", 1, true) then
+        item.arguments = table.move(item.arguments, 2, #item.arguments, 1, {}) -- without the receiver
     end
     return item
 end
@@ -274,15 +298,10 @@ local function add_class(list, class, file)
     local full = "moonfleet." .. class
     local declaration = find(file, "class", full)
     add(list, class, "class", class, file, declaration)
-    for _, field in ipairs(declaration and declaration.fields or {}) do
-        if field.type:find("^fun%(self") then
-            add(list, class .. ":" .. field.name, "method", class, file, item_of_field(declaration, field))
-        end
-    end
     for _, item in ipairs(items_of(file)) do
         local holder, name = (item.target or ""):match("^([%w_.]+)[.:]([%a][%w_]*)$")
-        if holder and (METHODS[holder] == full or declaration and declaration.target == holder) then
-            add(list, class .. ":" .. name, "method", class, file, item)
+        if holder and declaration and declaration.target == holder and not HIDDEN[class .. ":" .. name] then
+            add(list, class .. ":" .. name, "method", class, file, complete(item, file))
         end
     end
 end

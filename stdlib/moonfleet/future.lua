@@ -20,21 +20,62 @@ M.observe = nil
 
 local spec = options.merge(options.task, { lazy = options.kinds.boolean })
 
----The value of a task, unresolved or resolved. Methods that wait take seconds; none waits for ever on a worker that is
----gone.
+---The value of a task, unresolved or resolved. Times are in seconds. No method waits for ever on a worker that is gone:
+---what becomes of its futures is the state lost.
+---
+---Errors: a method raises what it says it raises, and an error that names the argument when that has the wrong type; a
+---wait that Ctrl-C ends raises "interrupted!". What a task raises itself is the same value here; where the task is
+---not at fault it is a moonfleet.Error, whose kind is timeout, cancelled or lost.
 ---@class moonfleet.Future
----@field label string?
----@field value fun(self, timeout: number?): ... all values of the task; raises its error
----@field result fun(self): boolean, ... true and the values, or false, the error and a table about it
----@field resolved fun(self): boolean never waits
----@field wait fun(self, timeout: number?): boolean
----@field cancel fun(self): boolean whether that changed anything
----@field state fun(self): string created, queued, sent, running, done, failed, cancelled or lost
----@field output fun(self): string, string what the task wrote to stdout and stderr
----@field elapsed fun(self): number? seconds the task ran
----@field worker fun(self): string? such as "threads/2"
----@field progress fun(self): number?, string? what the task said by mf.progress
----@field await fun(self): ... like value; in a coroutine it yields the future until that is resolved
+---@field label string? as the options gave it
+local Future = core.methods
+
+---Waits until the task has ended, prints what it has printed, and returns its values. Raises its error, whose
+---traceback is shown with the program's message, or an error of kind timeout when the time is over: the future goes
+---on then.
+---@param timeout number? seconds; as long as it takes unless told
+---@return any ... all values of the task
+Future.value = core.methods.value
+
+---Like `value()`, but an error of the task is a result and not raised.
+---@return boolean ok whether the task has ended with values
+---@return any ... its values; or the error and a table with kind, label, worker, traceback and element (of a map)
+Future.result = core.methods.result
+
+---Has the task ended? Never waits; a lazy future starts when it is asked. No errors.
+---@return boolean
+Future.resolved = core.methods.resolved
+
+---Waits until the task has ended, or the time is over. Raises no error of the task.
+---@param timeout number? seconds; as long as it takes unless told
+---@return boolean resolved
+Future.wait = core.methods.wait
+
+---Cancels the task: it is not started, or stopped at its next instruction. Never waits, no errors.
+---@return boolean changed whether that changed anything
+Future.cancel = core.methods.cancel
+
+---created, queued, sent, running, done, failed, cancelled or lost. Never waits, no errors.
+---@return string
+Future.state = core.methods.state
+
+---What the task has written by now, or in all when it has ended; nothing of what is relayed live. No errors.
+---@return string out bytes for stdout
+---@return string err bytes for stderr
+Future.output = core.methods.output
+
+---How long the task ran (its last run, where there were several). No errors.
+---@return number? seconds nil while it has not ended
+Future.elapsed = core.methods.elapsed
+
+---The worker that runs it, or ran it last, such as "threads/2". No errors.
+---@return string? name nil before it runs
+Future.worker = core.methods.worker
+
+---What the task has said of itself by mf.progress. No errors.
+---@return number? fraction 0 to 1; nil if it has said nothing
+---@return string? text
+Future.progress = core.methods.progress
 
 ---Options of a future. All may be left out.
 ---@class moonfleet.FutureOptions
@@ -85,7 +126,11 @@ end
 
 ---Makes a future: `mf.future(fn, ...)` or `mf.future(options, fn, ...)`. The task runs fn with copies of the arguments
 ---on a worker of the plan, with the values that fn's upvalues and globals have now. A future among the arguments is a
----dependency: the task starts when it is done and gets its value. Creation does not wait for a worker.
+---dependency: the task starts when it is done and gets its value. Creation does not wait for a worker (under `forks` it
+---does), but for room when more than the plan's `queue_bytes` are queued.
+---
+---Errors: an option that does not exist or has a wrong value, and a value that cannot be sent, which is named by its
+---path. What fn raises is raised by `value()`.
 ---@param first function|moonfleet.FutureOptions
 ---@param ... any
 ---@return moonfleet.Future
@@ -98,9 +143,9 @@ function M.future(first, ...)
 end
 
 ---Like `value()`, for coroutines: where the running coroutine can yield, it yields this future until it is resolved,
----so that whoever resumes it can do something else; elsewhere it waits.
+---so that whoever resumes it can do something else; elsewhere it waits. Raises the task's error.
 ---@return any ... the task's values
-function core.methods:await()
+function Future:await()
     self:wait(0)
     while not self:resolved() and coroutine.isyieldable() do
         coroutine.yield(self)

@@ -70,21 +70,14 @@ local function add_members(out, entry)
     end
 end
 
-local function is_plain_field(field)
-    return not field.type:find("^fun%(self")
-end
-
 -- One entry as text.
 local function page(entry)
     local out, item = { doc.signature(entry), "" }, entry.item
     paragraphs(out, item.text, "")
+    paragraphs(out, item.also or "", "")
     add_list(out, "Arguments:", item.params, named)
     add_list(out, "Returns:", item.returns, returned)
-    local fields = {}
-    for _, field in ipairs(item.fields) do
-        fields[#fields + 1] = is_plain_field(field) and field or nil
-    end
-    add_list(out, "Fields:", fields, named)
+    add_list(out, "Fields:", item.fields, named)
     if item.means then
         out[#out + 1] = short(item.means)
     end

@@ -10,27 +10,28 @@ local options = require("moonfleet.options")
 local mf = { version = "0.1.0" }
 
 ---The number of cores this process may use: the least of its CPU affinity, its cgroup's CPU quota and what a scheduler
----allots (SLURM_CPUS_PER_TASK, OMP_NUM_THREADS and the like); at least 1.
+---allots (SLURM_CPUS_PER_TASK, OMP_NUM_THREADS and the like); at least 1. No errors.
 ---@return integer
 function mf.cores()
     return core.cores()
 end
 
 ---Seeds the random numbers of all futures and map elements made from now on. The same seed gives the same numbers under
----every plan, number of workers and chunk size.
+---every plan, number of workers and chunk size. Anything but an integer is an error.
 ---@param seed integer
 function mf.seed(seed)
     core.seed(options.argument("mf.seed", "the seed", options.kinds.integer, seed))
 end
 
----Seconds of a clock that never goes back; its zero means nothing.
+---Seconds of a clock that never goes back; its zero means nothing. No errors.
 ---@return number
 function mf.now()
     return core.now()
 end
 
----Does nothing for a while. In the meantime futures go on; in a task, cancelling ends it.
----@param seconds number
+---Does nothing for a while. In the meantime futures go on; in a task, cancelling ends it. Errors: a time that is no
+---number or negative; Ctrl-C.
+---@param seconds number how many seconds: not negative; may be infinite
 function mf.sleep(seconds)
     core.sleep(options.argument("mf.sleep", "the time", options.kinds.patience, seconds))
 end

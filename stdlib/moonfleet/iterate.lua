@@ -168,7 +168,7 @@ end
 ---@return fun(): integer?, any, any next
 ---@return nil
 ---@return nil
----@return table closing
+---@return table closing what the loop closes when it is left
 function M.imap(xs, fn, given)
     local stream = start(plans.current(), "mf.imap", xs, fn, given)
     return function()

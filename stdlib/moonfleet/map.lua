@@ -95,7 +95,7 @@ function M.map(xs, fn, given)
     return M.map_on(plans.current(), "mf.map", xs, fn, given)
 end
 
----Like `mf.map`, but each element is a table of arguments: `results[i] = fn(table.unpack(xs[i]))`.
+---Like `mf.map`, errors included, but each element is a table of arguments: `results[i] = fn(table.unpack(xs[i]))`.
 ---@param xs any[][]|fun(): any[]? a list of argument lists (with `n`, if they have holes), or an iterator of such
 ---@param fn fun(...): any
 ---@param given moonfleet.MapOptions?
@@ -127,7 +127,7 @@ local function by_key(results, keys)
 end
 
 ---Calls fn for every key and value of a table: `results[key] = fn(key, value)`.
----@param t table
+---@param t table whose keys and values can be sent
 ---@param fn fun(key: any, value: any): any
 ---@param given moonfleet.MapOptions? without `combine`
 ---@return table<any, any> results
@@ -200,7 +200,7 @@ function M.each(xs, fn, given)
 end
 
 ---Calls fn n times and returns the results in order, as `mf.map` over 1 to n does. The natural form of a simulation:
----each call has random numbers of its own.
+---each call has random numbers of its own. Errors are as in `mf.map`.
 ---@param n integer
 ---@param fn fun(i: integer): any
 ---@param given moonfleet.MapOptions?

@@ -60,6 +60,7 @@ local specs = {
     }),
 }
 
+---One level of a plan: the backend's name, and its options as fields.
 ---@class moonfleet.Level
 ---@field [1] string the backend's name
 ---@field workers integer?
@@ -452,7 +453,7 @@ function M.with_plan(plan, fn, ...)
 end
 
 ---The number of workers that the current plan has; 1 under `sequential`. Under `cluster` the hosts are started first,
----and the workers count of those that have been there.
+---and the workers count of those that have been there; when too few can be started, that is an error that lists them.
 ---@return integer
 function M.workers()
     local record = in_force()

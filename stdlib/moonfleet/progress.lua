@@ -148,7 +148,7 @@ function M.terminal(out, label)
 end
 
 ---Says how far the running task is: shown by the progress bar of a map and by `f:progress()`. Does nothing outside a
----task, so that a function can be tried without one.
+---task, so that a function can be tried without one. A fraction that is no number is an error.
 ---@param fraction number 0 to 1; clamped
 ---@param text string? a short line
 function M.report(fraction, text)

@@ -114,12 +114,12 @@ Rng.kind = kernels.kind
 
 ---Where it stands, as a table of integers: for "mrg32k3a" a list of six (R's .Random.seed without its first
 ---number), for "philox" the fields key, substream and position; `kind` in both.
----@return table
+---@return table state for `set_state`, `mf.rng` and files
 Rng.state = kernels.state
 
 ---Goes to where state() was called. The six numbers may also have the signs that R gives them. A state of the other
 ---kind is an error.
----@param state table
+---@param state table as state() returned it
 ---@return moonfleet.Rng self
 Rng.set_state = kernels.set_state
 
@@ -184,6 +184,10 @@ end
 
 metatable.__index = Rng
 
+---Generators of random numbers. Called, it makes one: `mf.rng(42)` or `mf.rng { seed = 42, kind = "philox" }`;
+---without a seed it goes on with the current stream. An option that does not exist or has a wrong value is an error.
+---@class moonfleet.rng
+---@overload fun(given: integer|table|nil): moonfleet.Rng
 local M = { metatable = metatable, methods = Rng }
 
 local SPEC = {
@@ -229,7 +233,7 @@ end
 ---The stream that belongs to the running task (or element of a map), which is also math.random's there; outside of
 ---tasks, the numbers of mf.seed's seed itself (R's after set.seed with kind "L'Ecuyer-CMRG"). Every task has a stream
 ---of either kind. What this returns may be kept and captured: it stands for the stream of whatever task runs when it
----draws.
+---draws. Another kind is an error.
 ---@param kind "mrg32k3a"|"philox"|nil
 ---@return moonfleet.Rng
 function M.current(kind)

@@ -7,7 +7,7 @@ local plans = require("moonfleet.plan")
 local M = {}
 
 ---A value that tasks may read and nobody changes. It crosses to a worker once, however many tasks use it: as an
----argument, or captured by their functions.
+---argument, or captured by their functions. Errors: a method called on anything else.
 ---@class moonfleet.Share
 local Share = core.share_methods
 
@@ -26,9 +26,9 @@ Share.copy = core.share_methods.copy
 ---An array gives a read-only array with the same numbers, which are not copied: tasks in threads, forks and processes
 ---of this machine read the same memory. (To write to the original afterwards makes a copy of it first.) Any other
 ---value gives a share, whose `value()` is decoded once in each worker; arrays in it are read-only and are not copied
----either.
+---either. A value that cannot be sent is an error that names its path.
 ---@param value any what can be sent to a task
----@return moonfleet.Array|moonfleet.Share
+---@return moonfleet.Array|moonfleet.Share # for an array one of the same shape, read-only
 function M.share(value)
     local ok, result
     if core.is_array(value) then

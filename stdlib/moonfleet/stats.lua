@@ -10,6 +10,11 @@ local kernels = core.stats()
 ---with a column for each). An element that is no number is an error that names it.
 ---@alias moonfleet.Numbers number[]|moonfleet.Range|moonfleet.Array
 
+---Statistics of numbers. Wherever R has the same figure, it is R's, to about the last digit. Lists, ranges and arrays
+---of any shape count as (n) numbers; where several variables are meant, an array is (n,k), a column for each. Errors:
+---an argument that is no numbers, an element that is no number (it is named), lengths that differ, an option out of
+---range.
+---@class moonfleet.stats
 local M = {}
 
 ---The arithmetic mean; with weights, the weighted one. NaN of no numbers.
@@ -61,6 +66,7 @@ M.cov = kernels.cov
 ---@return any
 M.cor = kernels.cor
 
+---What `mf.stats.summary` returns.
 ---@class moonfleet.Summary
 ---@field n integer
 ---@field mean number
@@ -143,6 +149,7 @@ local function standard_edges(x, given)
     return even_edges(low, high, given.bins or math.ceil(math.log(math.max(n, 1), 2) + 1))
 end
 
+---What `mf.stats.histogram` returns.
 ---@class moonfleet.Histogram
 ---@field counts integer[] numbers in each cell
 ---@field edges number[] one more than cells; a cell holds its lower edge, the last one its upper edge too
@@ -190,6 +197,7 @@ local function ratio(a, b)
     return b > 0 and a / b or NAN
 end
 
+---What `mf.stats.regression` returns.
 ---@class moonfleet.Regression
 ---@field coefficients number[] the intercept first, if there is one, then one for each variable
 ---@field standard_errors number[] of the coefficients
