@@ -83,6 +83,7 @@ struct mf_future {
     uint64_t id;
     uint64_t seed, stream;
     uint64_t elapsed;  /* nanoseconds of its last run */
+    const char *host;  /* name of the host that ran it last (mf_owner_place), or NULL */
     atomic_int worker; /* index of the worker that ran it last, from 1; 0 = none */
     bool watched;      /* the owner waits for it */
     bool lazy;         /* CREATED until somebody asks */

@@ -8,6 +8,7 @@
 #include "owner.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "log.h"
 #include "sys.h"
@@ -18,6 +19,21 @@
 #define YIELD_EVERY         4u    /* pauses of a waiting owner: a worker may need this core */
 #define ALARM_STACK         ((size_t)256 * 1024)
 #define WARM_NS             5000000000u
+
+/* A host that has been here. */
+struct mf_place {
+    struct mf_place *next;
+    char name[];
+};
+
+static void free_places(struct mf_place *p)
+{
+    while (p) {
+        struct mf_place *next = p->next;
+        free(p);
+        p = next;
+    }
+}
 
 struct mf_owner *mf_owner_new(const struct mf_runner *runner, void *context, uint64_t (*on_alarm)(struct mf_owner *),
                               struct mf_fault *fault)
@@ -58,6 +74,7 @@ void mf_owner_unref(struct mf_owner *o)
     mf_loop_free(o->loop);
     mf_areas_unref(o->areas);
     mf_pages_unref(o->pages);
+    free_places(o->places);
     if (o->notes[0] >= 0)
         mf_sys_event_close(o->notes);
     sem_destroy(&o->wake);
@@ -80,6 +97,20 @@ void mf_owner_share(struct mf_owner *o)
 {
     if (!o->areas)
         o->areas = mf_areas_new();
+}
+
+const char *mf_owner_place(struct mf_owner *o, const char *name)
+{
+    size_t n = strlen(name) + 1;
+    struct mf_place *p = o->places;
+    while (p && strcmp(p->name, name) != 0)
+        p = p->next;
+    if (p || !(p = malloc(sizeof *p + n)))
+        return p ? p->name : NULL;
+    memcpy(p->name, name, n);
+    p->next = o->places;
+    o->places = p;
+    return p->name;
 }
 
 /* --- Waiting ---------------------------------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@
 
 struct mf_owner;
 struct mf_peer;
+struct mf_place;
 
 /* For an owner that works for a master beyond a link (node.h): what becomes of its futures is told at once. Called with the
  * lock held, by whatever thread it happens on. */
@@ -60,6 +61,7 @@ struct mf_owner {
     struct mf_areas *areas;   /* of the links to agents on this machine, a reference; NULL: none are shared */
     uint64_t warm;            /* nanoseconds for which memory of large bodies is kept after the last one */
     uint64_t cool_at;         /* when pages and areas give back what they keep; MF_SYS_NEVER: they keep nothing */
+    struct mf_place *places;  /* see mf_owner_place */
     int notes[2];             /* of mf_owner_notes; -1: nobody has asked for it */
     bool turns;               /* the owner's own thread turns the loop */
     uint64_t expected;        /* until then an answer is likely to come, and worth being awake for */
@@ -96,6 +98,10 @@ struct mf_loop *mf_owner_loop(struct mf_owner *owner, struct mf_fault *fault);
 
 /* Large blocks are of these pages from now on; takes a reference, NULL allowed. Call it before there are workers. */
 void mf_owner_use(struct mf_owner *owner, struct mf_pages *pages);
+
+/* The name of a host, as long as the owner is there: the same text gives the same pointer. NULL when memory is out. Lock
+ * held. */
+const char *mf_owner_place(struct mf_owner *owner, const char *name);
 
 /* Makes areas, for links and buffers to use (area.h), unless there are any; where memory is out there are none. By the
  * owner's thread, before there are such links. */

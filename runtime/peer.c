@@ -296,6 +296,7 @@ enum mf_err mf_peer_greet(struct mf_peer *a, struct mf_fault *fault)
     pool->starting--;
     for (int i = 0; i < a->nlanes; i++) {
         a->lanes[i]->deadline = MF_SYS_NEVER;
+        a->lanes[i]->host = a->host ? mf_owner_place(pool->owner, a->host->name) : NULL;
         mf_worker_move(a->lanes[i], MF_WORKER_STARTING, MF_WORKER_IDLE);
     }
     a->alone = a->child.twin;

@@ -46,6 +46,7 @@ struct mf_worker {
     enum mf_worker_state state;
     int index;                 /* from 1 */
     char name[32];             /* "threads/2" */
+    const char *host;          /* where it is (mf_owner_place), or NULL */
     struct mf_future *running; /* the runtime's reference; NULL when idle, or when nobody wants the result any more */
     uint64_t started;          /* when running was started */
     uint64_t deadline;         /* when to act: the task's time limit, or the end of the grace time */

@@ -116,6 +116,9 @@ bool mf_runtime_output(struct mf_owner *owner, struct mf_future *f, struct mf_bu
 /* Nanoseconds for which a worker has been running f; 0 when none is. */
 uint64_t mf_runtime_running(struct mf_owner *owner, struct mf_future *f);
 
+/* Name of the host of a cluster that ran f last, if it is known; as long as the owner. */
+const char *mf_runtime_host(struct mf_owner *owner, const struct mf_future *f);
+
 /* How many futures are not final (lazy ones that were never asked for are not counted). */
 size_t mf_runtime_open_count(struct mf_owner *owner);
 

@@ -51,6 +51,14 @@ bool mf_runtime_progress(struct mf_owner *owner, struct mf_future *f, double *fr
     return reported;
 }
 
+const char *mf_runtime_host(struct mf_owner *owner, const struct mf_future *f)
+{
+    pthread_mutex_lock(&owner->lock);
+    const char *host = f->host;
+    pthread_mutex_unlock(&owner->lock);
+    return host;
+}
+
 uint64_t mf_runtime_running(struct mf_owner *owner, struct mf_future *f)
 {
     uint64_t since = 0;

@@ -65,6 +65,7 @@ static void unqueue(struct mf_future *f)
 /* From QUEUED or SENT to RUNNING. */
 static void assign(struct mf_worker *w, struct mf_future *f)
 {
+    f->host = w->host;
     atomic_store_explicit(&f->worker, w->index, memory_order_relaxed);
     mf_future_move(f, mf_future_state(f), MF_FUTURE_RUNNING);
     mf_worker_move(w, MF_WORKER_IDLE, MF_WORKER_BUSY);

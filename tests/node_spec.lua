@@ -359,6 +359,37 @@ for _, kind in ipairs({ "threads", "processes" }) do
     end)
 end
 
+describe("a failure on a node", function()
+    it("says which node it was, and so does the program's message", function()
+        nodes.with({ "a", "b" }, { workers = 1 }, function()
+            program.with_folder(function(folder)
+                for _, item in ipairs(nodes.occupy(folder .. "/gate", { timeout = 0.2 })) do
+                    local ok, _, info = H.result(item.future)
+                    assert.is_false(ok)
+                    assert.same({ "timeout", item.host }, { info.kind, info.node })
+                end
+            end)
+            local list, seen = {}, {}
+            for i = 1, 20 do
+                list[i] = mf.future(function()
+                    os.execute("exec sleep 0.01")
+                    error(os.getenv("NODE"), 0)
+                end)
+            end
+            for i = 1, 20 do
+                local _, err, info = H.result(list[i])
+                assert.equal(err, info.node)
+                seen[err] = true
+            end
+            assert.same({ a = true, b = true }, seen)
+        end)
+        local r = program.script(with_plan("", "mf.future({ label = 'fit' }, function() error('x') end):value()"))
+        assert.matches("remote traceback %(worker cluster/%d on [ab], 'fit'%):", r.err)
+        local _, _, info = H.result(mf.future(error, "here"))
+        assert.is_nil(info.node)
+    end)
+end)
+
 describe("a node whose workers do not take the same time", function()
     it("does not let the others wait for the slowest", function()
         nodes.with({ "a" }, { workers = 3 }, function()

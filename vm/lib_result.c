@@ -169,6 +169,13 @@ static void set_info(lua_State *L, const char *name, const char *text)
     lua_setfield(L, -2, name);
 }
 
+/* The host of a cluster on which it ran; NULL: none, or after the shutdown. */
+static const char *node_of(lua_State *L, const struct mf_lib_future *object)
+{
+    struct mf_session *s = mf_session_peek(L);
+    return s && s->owner ? mf_runtime_host(s->owner, object->future) : NULL;
+}
+
 void mf_lib_push_failure(lua_State *L, int idx)
 {
     struct mf_lib_future *object = mf_lib_check_future(L, idx);
@@ -177,10 +184,11 @@ void mf_lib_push_failure(lua_State *L, int idx)
     lua_getiuservalue(L, idx, 1);
     int t = lua_gettop(L);
     lua_rawgeti(L, t, 1);
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     set_info(L, "kind", kinds[object->future->failure]);
     set_info(L, "label", mf_lib_label(object->future));
     set_info(L, "worker", mf_lib_worker(object, name));
+    set_info(L, "node", node_of(L, object));
     lua_rawgeti(L, t, 2);
     lua_setfield(L, -2, "traceback");
     lua_rawgeti(L, t, 3);
@@ -195,13 +203,15 @@ static int raise_failure(lua_State *L, int idx)
     int info = lua_gettop(L);
     lua_getfield(L, info, "traceback");
     lua_getfield(L, info, "worker");
+    lua_getfield(L, info, "node");
     lua_getfield(L, info, "label");
-    const char *traceback = lua_tostring(L, -3), *worker = lua_tostring(L, -2), *label = lua_tostring(L, -1);
+    const char *traceback = lua_tostring(L, -4), *worker = lua_tostring(L, -3), *node = lua_tostring(L, -2);
+    const char *label = lua_tostring(L, -1);
     int text = 0;
     if (traceback) {
         const char *lines = strchr(traceback, '\n');
-        lua_pushfstring(L, "remote traceback (worker %s%s%s%s):%s", worker ? worker : "?", label ? ", '" : "",
-                        label ? label : "", label ? "'" : "", lines ? lines : "");
+        lua_pushfstring(L, "remote traceback (worker %s%s%s%s%s%s):%s", worker ? worker : "?", node ? " on " : "",
+                        node ? node : "", label ? ", '" : "", label ? label : "", label ? "'" : "", lines ? lines : "");
         text = lua_gettop(L);
     }
     lua_pushvalue(L, info - 1);

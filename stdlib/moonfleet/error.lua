@@ -37,12 +37,13 @@ end
 
 ---Raises a task's error again, so that the program's message shows where on the worker it came from.
 ---@param err any
----@param info { traceback: string?, worker: string?, label: string? }? what is known about it
+---@param info { traceback: string?, worker: string?, node: string?, label: string? }? what is known about it
 function M.raise(err, info)
     if info and info.traceback then
         local label = info.label and (", '%s'"):format(info.label) or ""
         local lines = info.traceback:match("\n.*") or ""
-        core.note(err, ("remote traceback (worker %s%s):%s"):format(info.worker or "?", label, lines))
+        local node = info.node and " on " .. info.node or ""
+        core.note(err, ("remote traceback (worker %s%s%s):%s"):format(info.worker or "?", node, label, lines))
     end
     error(err, 0)
 end

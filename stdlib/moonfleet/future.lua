@@ -39,7 +39,8 @@ Future.value = core.methods.value
 
 ---Like `value()`, but an error of the task is a result and not raised.
 ---@return boolean ok whether the task has ended with values
----@return any ... its values; or the error and a table with kind, label, worker, traceback and element (of a map)
+---@return any ... its values; or the error and a table with kind, label, worker, node (of a cluster), traceback and
+---element (of a map)
 Future.result = core.methods.result
 
 ---Has the task ended? Never waits; a lazy future starts when it is asked. No errors.
