@@ -43,18 +43,21 @@ else
 LUA_LDLIBS = $(LUA_LIBS)
 endif
 
-# ---- SSH: libssh2, and libcrypto for digests (libssh2 as Debian builds it brings that along) --------------------
+# ---- Libraries that are loaded when they are first needed, so that no start of the program pays for them: only their
+# headers are compiled against, and the name is taken along by which the linker would have made them known.
+soname = $(or $(shell objdump -p "$$(pkg-config --variable=libdir $(1))/$(1).so" 2>/dev/null | sed -n 's/^ *SONAME *//p'),$(1).so)
+
+# SSH: libssh2, and libcrypto for digests (libssh2 as Debian builds it brings that along).
 SSH_PC := $(shell pkg-config --exists libssh2 libcrypto 2>/dev/null && echo libssh2 libcrypto)
 ifneq ($(SSH_PC),)
-SSH_CFLAGS := $(shell pkg-config --cflags $(SSH_PC))
-SSH_LIBS := $(shell pkg-config --libs $(SSH_PC))
+SSH_CFLAGS := $(shell pkg-config --cflags $(SSH_PC)) -DMF_LIBSSH2='"$(call soname,libssh2)"' \
+	-DMF_LIBCRYPTO='"$(call soname,libcrypto)"'
 endif
 
-# ---- libedit, for the prompt; without it lines are read as the terminal gives them ----------------------------------
+# libedit, for the prompt; without it lines are read as the terminal gives them.
 EDIT_PC := $(shell pkg-config --exists libedit 2>/dev/null && echo libedit)
 ifneq ($(EDIT_PC),)
-EDIT_CFLAGS := $(shell pkg-config --cflags $(EDIT_PC))
-EDIT_LIBS := $(shell pkg-config --libs $(EDIT_PC))
+EDIT_CFLAGS := $(shell pkg-config --cflags $(EDIT_PC)) -DMF_LIBEDIT='"$(call soname,libedit)"'
 endif
 
 # ---- flags ---------------------------------------------------------------------------------------------------
@@ -67,10 +70,9 @@ ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L $(if $(HOOKS),-DMF_TEST_HOOKS) $(CPPFLA
 ALL_LDFLAGS = $(SANITIZE_FLAGS) -pthread $(LDFLAGS)
 # Lua's functions are there for C modules; all symbols are found at the start, and not anew in each fork.
 PROGRAM_LDFLAGS = -Wl,-E -Wl,-z,now
-SYSTEM_LIBS = -lm -ldl
 # Shared objects stay mapped, since threads may run in them to the end. Only what vm/*.map names is seen of them.
 SHARED_LDFLAGS = -shared -Wl,-z,now -Wl,-z,nodelete
-LDLIBS = $(SSH_LIBS) $(SYSTEM_LIBS)
+LDLIBS = -lm -ldl
 # For the loops over numbers in runtime/array_*.c: vectors, and no errno or traps of single elements, which would forbid
 # them. No result depends on these.
 KERNEL_CFLAGS := $(if $(SANITIZE),,-O3) -fno-math-errno -fno-trapping-math
@@ -78,12 +80,12 @@ KERNEL_CFLAGS := $(if $(SANITIZE),,-O3) -fno-math-errno -fno-trapping-math
 KERNEL_CFLAGS += $(if $(shell pkg-config --exists openblas 2>/dev/null && echo yes),-DMF_OPENBLAS)
 
 # ---- what is built -------------------------------------------------------------------------------------------
-# A node build, which needs only the C library, has launch_none.c in the place of launch_ssh.c.
+# A node build has launch_none.c in the place of launch_ssh.c.
 RUNTIME_SRC := $(sort $(filter-out runtime/launch_none.c,$(wildcard runtime/*.c)))
 VM_SRC := $(sort $(wildcard vm/*.c))
 # The program itself: what is always there, the editor of its prompt, and what stands in the editor's place.
 BASE_SRC := vm/main.c vm/repl.c vm/repl_plain.c
-EDITOR_SRC := vm/repl_edit.c vm/repl_history.c vm/repl_tty.c vm/repl_wide.c
+EDITOR_SRC := vm/repl_edit.c vm/repl_history.c vm/repl_libedit.c vm/repl_tty.c vm/repl_wide.c
 NOEDIT_SRC := vm/repl_noedit.c
 PROGRAM_SRC := $(BASE_SRC) $(if $(EDIT_PC),$(EDITOR_SRC),$(NOEDIT_SRC))
 STOCK_SRC := vm/stock.c
@@ -108,7 +110,7 @@ FUZZ_BIN := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRC))
 PROGRAM := $(BUILD)/moonfleet
 # The same with the hooks of runtime/hooks.h, for tests: the files that have any are compiled twice.
 HOOKS_PROGRAM := $(BUILD)/hooks/moonfleet
-# What is put on hosts that have no moonfleet: the program without SSH, so that it needs only the C library.
+# What is put on hosts that have no moonfleet: the program without SSH and without an editor.
 NODE_PROGRAM := $(BUILD)/moonfleet-node
 RUNTIME_LIB := $(BUILD)/libmfruntime.a
 LIBRARY := $(BUILD)/libmoonfleet.a
@@ -282,7 +284,7 @@ endef
 
 $(BUILD)/flags: FORCE
 	$(call remember,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(KERNEL_CFLAGS) $(LUA_CFLAGS) $(SSH_CFLAGS) $(EDIT_CFLAGS) $(ALL_LDFLAGS) \
-		$(LUA_LDLIBS) $(EDIT_LIBS) $(LDLIBS))
+		$(LUA_LDLIBS) $(LDLIBS))
 
 $(BUILD)/moonfleet.pc: FORCE
 	$(file >$@,$(PC))
@@ -301,7 +303,7 @@ $(BUILD)/runtime/%.o: runtime/%.c $(BUILD)/flags | need-ssh
 $(BUILD)/hooks/runtime/%.o: runtime/%.c $(BUILD)/flags | need-ssh
 	$(compile) $(SSH_CFLAGS) -DMF_TEST_HOOKS -c -o $@ $<
 
-$(BUILD)/vm/repl_edit.o: vm/repl_edit.c $(BUILD)/flags
+$(BUILD)/vm/repl_edit.o $(BUILD)/vm/repl_libedit.o: $(BUILD)/vm/%.o: vm/%.c $(BUILD)/flags
 	$(compile) $(EDIT_CFLAGS) -c -o $@ $<
 
 $(BUILD)/vm/%.o: vm/%.c $(BUILD)/flags | need-lua
@@ -328,23 +330,26 @@ $(MODULE): $(STOCK_OBJ) $(RUNTIME_OBJ) $(VM_OBJ) $(BUILD)/sources vm/stock.map
 
 $(PROGRAM): $(PROGRAM_OBJ) $(LIBRARY)
 	@[ -n "$(EDIT_PC)" ] || echo "  (pkg-config finds no libedit: the prompt will have no editing, completion and history)"
-	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(EDIT_LIBS) $(LDLIBS)
+	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
 
 # The archive gives only what the objects in front of it do not have.
-# The linker takes what is not there yet from the library, so its launch_ssh.o, and with it libssh2, stays out.
+# The linker takes what is not there yet from the library, so its launch_ssh.o, and all that only SSH needs, stays out.
 $(NODE_PROGRAM): $(NODE_OBJ) $(BUILD)/runtime/launch_none.o $(LIBRARY)
 	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) -s $(PROGRAM_LDFLAGS) -o $@ $(NODE_OBJ) $(BUILD)/runtime/launch_none.o $(LIBRARY) \
-		$(LUA_LDLIBS) $(SYSTEM_LIBS)
+		$(LUA_LDLIBS) $(LDLIBS)
 
 $(HOOKS_PROGRAM): $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY)
 	@echo "  LD  $@"; $(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $(PROGRAM_OBJ) $(HOOKED_OBJ) $(LIBRARY) $(LUA_LDLIBS) \
-		$(EDIT_LIBS) $(LDLIBS)
+		$(LDLIBS)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(RUNTIME_LIB) $(BUILD)/flags
 	$(compile) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(RUNTIME_LIB) $(LDLIBS)
 
 $(BUILD)/tests/embed/%: tests/embed/%.c $(LIBRARY) $(BUILD)/flags
 	$(compile) -MF $@.d $(ALL_LDFLAGS) -Wl,-E -o $@ $< $(LIBRARY) $(LUA_LDLIBS) $(LDLIBS)
+
+# The floor for SSH is linked with libssh2 as programs usually are.
+$(BUILD)/tests/bench/ssh_floor: LDLIBS += $(if $(SSH_PC),$(shell pkg-config --libs libssh2))
 
 $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/flags
 	$(compile) $(SSH_CFLAGS) -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(LDLIBS)

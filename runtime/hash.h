@@ -1,6 +1,6 @@
-/* Digests and base64, over OpenSSL's libcrypto: libssh2 as Debian builds it brings that library into the process anyway,
- * and libsodium has no SHA-1, which hashed known_hosts entries need. The only file that knows it. Any thread; nothing
- * blocks but mf_hash_file. */
+/* Digests, over OpenSSL's libcrypto: libssh2 as Debian builds it brings that library into the process anyway, and libsodium
+ * has no SHA-1, which hashed known_hosts entries need. The only file that knows it; it is loaded at the first digest. Base64,
+ * without any library. Any thread; only the first digest and mf_hash_file block, on the disk. */
 #ifndef MF_HASH_H
 #define MF_HASH_H
 
@@ -13,11 +13,15 @@
 #define MF_HASH_SHA256 32
 #define MF_HASH_SHA1   20
 
-/* False when the library refuses (a machine that allows no SHA-1, say). */
+/* Loads the library, if that was not done yet. MF_ESYS and a fault that says what is missing and what to do. */
+enum mf_err mf_hash_load(struct mf_fault *fault);
+
+/* False when the library is missing, or refuses (a machine that allows no SHA-1, say). */
 bool mf_hash_sha256(const void *bytes, size_t n, unsigned char out[MF_HASH_SHA256]);
 bool mf_hash_hmac_sha1(const void *key, size_t key_n, const void *bytes, size_t n, unsigned char out[MF_HASH_SHA1]);
 
-/* A whole file's SHA-256 in hexadecimal, and its size. MF_ESYS and a fault that names it. Blocks on the disk. */
+/* A whole file's SHA-256 in hexadecimal, and its size. MF_ESYS and a fault that names it, or what
+ * mf_hash_load says. */
 enum mf_err mf_hash_file(const char *path, char hex[2 * MF_HASH_SHA256 + 1], uint64_t *size, struct mf_fault *fault);
 
 /* Base64 with its padding and an end; room for MF_HASH_BASE64(n) bytes. */

@@ -1,4 +1,5 @@
-/* SSH sessions by libssh2, and the streams over them. libssh2.h is included only by stream_ssh*.c.
+/* SSH sessions by libssh2, which is loaded when it is first needed, and the streams over them. libssh2.h is included only
+ * by stream_ssh*.
  *
  * A session belongs to one thread at a time. Its log-in is made of blocking calls, for a launcher's thread; each takes a
  * struct mf_wait and returns MF_OK or one of: MF_ETIMEDOUT, MF_EINTR (cancelled), MF_ELOST (the connection broke or was
@@ -15,17 +16,22 @@
 
 struct mf_ssh; /* a session */
 
+/* Loads libssh2 and makes it ready, if that was not done yet; what needs it does so, too. MF_ESYS and a fault that says what
+ * is missing and what to do, also later from these. */
+enum mf_err mf_ssh_load(struct mf_fault *fault);
+
 /* Over a connected socket, which the session takes over, made non-blocking. below: the session through whose server it
- * goes, already a relay (mf_ssh_relay), or NULL; taken over as well. NULL and a fault when memory is out: both are still
- * the caller's. The first call makes the library ready. */
+ * goes, already a relay (mf_ssh_relay), or NULL; taken over as well. NULL and a fault when memory is out or the library is
+ * missing: both are still the caller's. */
 struct mf_ssh *mf_ssh_new(int fd, struct mf_ssh *below, struct mf_fault *fault);
 
 /* Says good-bye if that can be done without waiting, closes the connection, ends relays. NULL allowed. */
 void mf_ssh_free(struct mf_ssh *s);
 
-/* Can the library sign with RSA keys in a way that today's servers accept, and check such host keys? */
+/* Can the library sign with RSA keys in a way that today's servers accept, and check such host keys? Not where it is
+ * missing. */
 bool mf_ssh_knows_rsa(void);
-const char *mf_ssh_library_version(void);
+const char *mf_ssh_library_version(void); /* "1.10.0"; "(missing)" */
 
 /* Exchanges banners and keys. types: the host's known key types, wanted first (none: the library's order). MF_EINVAL: no
  * key type or cipher in common. MF_ELOST before the server's banner is worth another try after a while (*early). */

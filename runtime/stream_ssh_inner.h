@@ -2,11 +2,11 @@
 #ifndef MF_STREAM_SSH_INNER_H
 #define MF_STREAM_SSH_INNER_H
 
-#include <libssh2.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "stream_ssh.h"
+#include "stream_ssh_library.h"
 
 #define MF_SSH_FIRST 48 /* bytes of what the server says first, for messages */
 

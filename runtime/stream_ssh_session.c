@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,11 +69,33 @@ static LIBSSH2_DISCONNECT_FUNC(on_disconnect)
 
 /* --- Life ---------------------------------------------------------------------------------------------------------- */
 
+/* State of the process, which a loaded library is: each of these is written once, and by mf_ssh_load only. */
+_Atomic(mf_library_function *) mf_ssh_functions[MF_SSH_FUNCTION_COUNT];
+static atomic_bool loaded;
 static pthread_once_t once = PTHREAD_ONCE_INIT; /* the library's own initialisation is not thread-safe */
 
 static void prepare_library(void)
 {
     libssh2_init(0);
+}
+
+enum mf_err mf_ssh_load(struct mf_fault *fault)
+{
+    static const char *const symbols[] = {
+#define X(name) #name,
+        MF_SSH_FUNCTIONS(X)
+#undef X
+    };
+    static const struct mf_library library = {.name = MF_LIBSSH2,
+                                              .instead = "install libssh2, or set transport = \"openssh\"",
+                                              .symbols = symbols,
+                                              .n = MF_SSH_FUNCTION_COUNT,
+                                              .functions = mf_ssh_functions,
+                                              .loaded = &loaded};
+    enum mf_err e = mf_library_load(&library, fault);
+    if (e == MF_OK)
+        pthread_once(&once, prepare_library);
+    return e;
 }
 
 /* The callback setter takes a void pointer, which C cannot make of a function without this. */
@@ -94,7 +117,8 @@ static void set_callbacks(LIBSSH2_SESSION *session)
 
 struct mf_ssh *mf_ssh_new(int fd, struct mf_ssh *below, struct mf_fault *fault)
 {
-    pthread_once(&once, prepare_library);
+    if (mf_ssh_load(fault) != MF_OK)
+        return NULL;
     struct mf_ssh *s = calloc(1, sizeof *s);
     if (s)
         s->session = libssh2_session_init_ex(NULL, NULL, NULL, s);
@@ -129,12 +153,12 @@ void mf_ssh_free(struct mf_ssh *s)
 
 bool mf_ssh_knows_rsa(void)
 {
-    return libssh2_version(RSA_SINCE) != NULL;
+    return mf_ssh_load(NULL) == MF_OK && libssh2_version(RSA_SINCE) != NULL;
 }
 
 const char *mf_ssh_library_version(void)
 {
-    return libssh2_version(0);
+    return mf_ssh_load(NULL) == MF_OK ? libssh2_version(0) : "(missing)";
 }
 
 /* --- Waiting and failing ------------------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@ set -eu
 # belongs to its name, or its name without extension, or the part of that before the first "_", whichever of them
 # comes first in this order and is listed. (backend.h is what a pool calls; the backends themselves use the pool.)
 strata='
-err buf list log sys pages area hooks simd
+err buf list log sys pages area hooks simd library
 block rng stats hash
 heap array
 runner
@@ -55,7 +55,7 @@ runtime_rules() {
     function complain(text) { print $1 ": " text; bad = 1 }
     !seen[$1]++ && !rank_of($1) { complain("belongs to no stratum; name it in scripts/check_layers.sh") }
     $2 ~ /^<l(ua|auxlib|ualib)/ { complain("includes " $2 "; only vm/ may know Lua"); next }
-    $2 ~ /^<libssh2/ && $1 !~ /\/stream_ssh[a-z_]*\.[ch]$/ { complain("includes " $2 "; only stream_ssh*.c may"); next }
+    $2 ~ /^<libssh2/ && $1 != "runtime/stream_ssh_library.h" { complain("includes " $2 "; only stream_ssh_library.h may"); next }
     $2 ~ /^<openssl\// && $1 !~ /\/hash\.c$/ { complain("includes " $2 "; only hash.c may"); next }
     $2 ~ /^</ { next }
     $2 ~ /\// { complain("includes " $2 "; the runtime includes only its own files"); next }
@@ -69,7 +69,7 @@ vm_rules() {
     function complain(text) { print $1 ": " text; bad = 1 }
     $1 == "vm/moonfleet.h" && $2 ~ /lua|^[^<]/ { complain("includes " $2 "; the public header needs plain C only") }
     $2 ~ /\// && $2 !~ /^</ && $2 !~ /^\.\.\/runtime\/[a-z0-9_]+\.h$/ { complain("includes " $2); next }
-    $2 ~ /^<(histedit|editline)/ && $1 != "vm/repl_edit.c" { complain("includes " $2 "; only repl_edit.c may") }
+    $2 ~ /^<(histedit|editline)/ && $1 != "vm/repl_libedit.h" { complain("includes " $2 "; only repl_libedit.h may") }
     $1 ~ /^vm\/(main|repl[a-z_]*)\.[ch]$/ && ($2 !~ /^</ || $2 ~ /lua|lauxlib/) && $2 !~ /^(moonfleet|repl[a-z_]*)\.h$/ {
         complain("includes " $2 "; the program may use moonfleet.h only")
     }

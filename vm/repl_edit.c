@@ -9,7 +9,6 @@
  * libedit draws the whole line for each character, so a long paste would take the square of its length: a paste that the
  * terminal has marked, and characters that come faster than anybody types, are put in as one piece. */
 #include <errno.h>
-#include <histedit.h>
 #include <locale.h>
 #include <poll.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 
 #include "repl_history.h"
 #include "repl_input.h"
+#include "repl_libedit.h"
 #include "repl_tty.h"
 #include "repl_wide.h"
 
@@ -417,7 +417,8 @@ static bool open_all(struct mf_repl_editor *e)
 
 struct mf_repl_editor *mf_repl_editor_new(struct mf_interp *interp)
 {
-    struct mf_repl_editor *e = is_able(getenv("TERM")) ? calloc(1, sizeof *e) : NULL;
+    bool can = is_able(getenv("TERM")) && mf_repl_libedit_load();
+    struct mf_repl_editor *e = can ? calloc(1, sizeof *e) : NULL;
     if (!e)
         return NULL;
     e->interp = interp;

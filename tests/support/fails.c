@@ -1,5 +1,5 @@
-/* A library for LD_PRELOAD that lets calls fail: allocations, the creation of threads and processes, input and output; or
- * that makes the world unsteady.
+/* A library for LD_PRELOAD that lets calls fail: allocations, the creation of threads and processes, input and output,
+ * the loading of libraries; or that makes the world unsteady.
  *
  * Armed by the environment variable FAILS at the start, or at any time by asking for the environment variable whose
  * name is the order itself, which a Lua script can do with os.getenv:
@@ -49,6 +49,7 @@ enum call {
     MEMFD,
     FALLOCATE,
     MMAP,
+    DLOPEN,
     CLOCK,
     ALARM,
     CALLS
@@ -75,6 +76,7 @@ static const struct {
     [MEMFD] = {"memfd_create", EMFILE},
     [FALLOCATE] = {"posix_fallocate", ENOSPC},
     [MMAP] = {"mmap", ENOMEM},
+    [DLOPEN] = {"dlopen", 0},
     [CLOCK] = {"clock", 0},
     [ALARM] = {"alarm", 0},
 };
@@ -212,6 +214,15 @@ pid_t fork(void)
 pid_t vfork(void)
 {
     return fails(FORK) ? -1 : fork();
+}
+
+/* --- Libraries --------------------------------------------------------------------------------------------------- */
+
+/* One that fails looks for a file that is not there, so that dlerror has the usual words. */
+void *dlopen(const char *name, int flags)
+{
+    FIND_REAL(dlopen);
+    return real(fails(DLOPEN) ? "/no/such/library.so" : name, flags);
 }
 
 /* --- Descriptors ------------------------------------------------------------------------------------------------ */
