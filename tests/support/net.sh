@@ -13,7 +13,7 @@ folder=${1:?usage: net.sh folder n}
 n=${2:?usage: net.sh folder n}
 shift 2
 wires=
-id=$(($$ % 60000))
+id=$(($$ % 30000))
 bridge=mfb$id
 net=10.$((128 + id / 250)).$((id % 250))
 
