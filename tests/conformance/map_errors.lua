@@ -143,12 +143,12 @@ return function(t, backend)
             end
             return x
         end
-        local err = H.failure(mf.map, { 1, 2, 3, 4 }, slow, { timeout = 0.1 })
+        local err = H.failure(mf.map, { 1, 2, 3, 4 }, slow, { timeout = 0.5 })
         assert.is_true(errors.is(err))
         assert.equal("timeout", err.kind)
         assert.equal(3, err.element)
         H.has(tostring(err), "(element 3 of mf.map)")
-        local results, failures = mf.map({ 1, 2, 3, 4 }, slow, { timeout = 0.1, on_error = "collect" })
+        local results, failures = mf.map({ 1, 2, 3, 4 }, slow, { timeout = 0.5, on_error = "collect" })
         assert.same({ 1, 2, nil, 4, n = 4 }, results)
         assert.equal(1, failures.n)
         assert.equal("timeout", failures[3].kind)

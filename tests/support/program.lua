@@ -50,10 +50,12 @@ function program.read_file(path)
     return text
 end
 
+-- Whole or not at all: somebody may be waiting for it.
 function program.write_file(path, text)
-    local file = assert(io.open(path, "wb"))
+    local file = assert(io.open(path .. ".part", "wb"))
     assert(file:write(text))
     assert(file:close())
+    assert(os.rename(path .. ".part", path))
 end
 
 -- A fresh folder, and fn's results; the folder is removed whatever happens.
