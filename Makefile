@@ -21,7 +21,7 @@ SANITIZE ?=
 HOOKS ?=
 FUZZ_SECONDS ?= 60
 # Seconds that one spec file or C test may take, and the ones to run (all when empty).
-TEST_TIMEOUT ?= 120
+TEST_TIMEOUT ?= 300
 TESTS ?=
 
 # ---- Lua: any of its names in pkg-config, but only 5.4 -------------------------------------------------------

@@ -11,7 +11,7 @@ MOONFLEET=$(cd "$build" && pwd)/moonfleet
 MOONFLEET_HOOKS=$(dirname "$MOONFLEET")/hooks/moonfleet
 [ -x "$MOONFLEET_HOOKS" ] || MOONFLEET_HOOKS=$MOONFLEET # all of the build has the hooks
 export MOONFLEET MOONFLEET_HOOKS
-limit=${TEST_TIMEOUT:-120}
+limit=${TEST_TIMEOUT:-300}
 logs=$build/test-logs
 mkdir -p "$logs"
 passed=0

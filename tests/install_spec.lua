@@ -125,7 +125,7 @@ describe("the installed", function()
                 assert.equal("", r.err)
                 assert.equal(0, r.code)
             end
-            if not fails.sanitized() then
+            if not fails.instrumented() then
                 local r = run(("g++ host.cc $(pkg-config --cflags --libs moonfleet) -Wl,-rpath,%s/lib -o host "
                     .. "&& ./host"):format(folder), { folder = own })
                 assert.equal("", r.err)
@@ -208,7 +208,7 @@ describe("the installed", function()
 
     -- Builds tests/embed/NAME.c with the shared library and with the static one; calls fn with the path of each.
     local function with_host(name, fn)
-        if fails.sanitized() then
+        if fails.instrumented() then
             return -- it would have to be built with that, too; tests/embed/api.c is
         end
         local libraries = {
@@ -255,7 +255,7 @@ describe("the installed", function()
     end)
 
     it("library may be a plug-in's, and C modules still find Lua", function()
-        if fails.sanitized() then
+        if fails.instrumented() then
             return
         end
         program.with_folder(function(own)

@@ -5,6 +5,7 @@ local program = require("tests.support.program")
 local sshd = require("tests.support.sshd")
 
 local LUA = "lua5.4"
+local LIMIT = (tonumber(os.getenv("TEST_TIMEOUT")) or 120) - 10 -- seconds, for all of the conformance suite
 local BUILD = program.absolute:match("^(.*)/[^/]*$")
 local CPATH = BUILD .. "/?.so;;"
 
@@ -72,7 +73,7 @@ describe("a stock Lua", function()
         local r = program.run({ "tests/support/busted.lua", "tests/conformance/backends_spec.lua" }, {
             program = LUA,
             env = { LUA_CPATH = CPATH, MOONFLEET = program.absolute },
-            deadline = 110,
+            deadline = LIMIT,
         })
         local passed, failed = r.out:match("(%d+) passed, (%d+) failed")
         assert.equal("0", failed, r.out .. r.err)

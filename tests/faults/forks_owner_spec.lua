@@ -300,6 +300,8 @@ describe("F14: forks", function()
         return numbers, r
     end
 
+    local interrupted = fails.delays_signals() and pending or it
+
     for what, case in pairs({
         ["P4: when the script ends"] = { "", 0 },
         ["M6: when the script fails"] = { "error('over')", 1 },
@@ -311,13 +313,12 @@ describe("F14: forks", function()
         ["M5: when the owner was killed by abort"] = { "acts.raise(6)", 134 },
     }) do
         if not (fails.sanitized() and what:find("abort")) then -- which sanitizers catch
-            it("are gone " .. what, function()
+            interrupted("are gone " .. what, function()
                 processes.wait_until_gone((workers_of(case[1], case[2])))
             end)
         end
     end
 
-    local interrupted = fails.delays_signals() and pending or it
     for what, code in pairs({
         ["a wait"] = "list[1]:value()",
         ["a loop"] = "while true do pcall(function() while true do end end) end",

@@ -12,6 +12,12 @@ function fails.sanitized()
     return ok == true
 end
 
+-- Is it built with any sanitizer, so that what links to it must be built with that one, too?
+function fails.instrumented()
+    return fails.sanitized()
+        or os.execute("grep -q __ubsan_handle_ " .. program.quote(program.path) .. " 2>/dev/null") == true
+end
+
 -- Does the program's sanitizer put signals off until the next system call, so that no loop can be interrupted?
 function fails.delays_signals()
     return os.execute("grep -q __tsan_init " .. program.quote(program.path) .. " 2>/dev/null") == true
