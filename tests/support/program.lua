@@ -58,6 +58,13 @@ function program.write_file(path, text)
     assert(os.rename(path .. ".part", path))
 end
 
+-- One of the system's own files, which is there already and takes text as an order.
+function program.write_control(path, text)
+    local file = assert(io.open(path, "wb"))
+    assert(file:write(text))
+    assert(file:close())
+end
+
 -- A fresh folder, and fn's results; the folder is removed whatever happens.
 function program.with_folder(fn)
     local pipe = assert(io.popen("mktemp -d"))
