@@ -274,7 +274,7 @@ for _, backend in ipairs({ "threads", "processes" }) do
                     mf.plan(backend, { workers = i % 4 + 1, grace = 0.05 })
                 end
                 if i % 50 == 0 then
-                    list[i] = mf.future({ timeout = 0.02 }, stuck(22))
+                    list[i] = mf.future({ timeout = 0.02 }, stuck(25))
                 else
                     list[i] = mf.future(H.square, i)
                 end
