@@ -209,7 +209,8 @@ end
 --
 -- `floor` gives the floor in our unit (or, where `against` names one, what a peer needs); `at_most` and `at_least` are
 -- budgets for the figure, `ratio` for ours / floor. A row without a budget is for information. `warm` asks for workers
--- that have started: of threads (true), of a plan by its name, or of the level that a function makes.
+-- that have started: of threads (true), of a plan by its name, or of the level that a function makes;
+-- `prepare` is called with them.
 
 local rows = {
     {
@@ -318,6 +319,9 @@ local function warm_up(row)
     end
     for _, future in ipairs({ mf.future(trivial, 1), mf.future(trivial, 2) }) do
         future:value()
+    end
+    if row.prepare then
+        row.prepare()
     end
 end
 
