@@ -287,7 +287,11 @@ local rows = {
 }
 
 local peers = dofile(here .. "peers.lua")({ output_of = output_of, quoted = quoted })
+local endings = {} -- called when all rows are done
 local tools = {
+    at_end = function(fn)
+        endings[#endings + 1] = fn
+    end,
     seconds = seconds,
     floor = floor,
     memory = memory,
@@ -408,6 +412,9 @@ local function main()
         io.stderr:write("no row matches MOONFLEET_BENCH=" .. filter .. "\n")
     elseif filter == "" then
         print("\nthe whole floor:\n" .. output_of(quoted(floor_program)):gsub("[^\n]+", "  %0"))
+    end
+    for _, fn in ipairs(endings) do
+        fn()
     end
     os.exit(all_ran and some, true)
 end

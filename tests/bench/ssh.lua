@@ -1,8 +1,8 @@
 -- Rows of the benchmark for work over SSH, on servers of this machine: beside what a bare program moves over one
 -- connection, by libssh2 and by the ssh program (ssh_floor.c).
 --
--- Called with what bench.lua has: seconds(fn), output_of(command), quoted(text), round_trip, many_futures. Returns a
--- list of rows, empty (and says so) where there is no sshd.
+-- Called with what bench.lua has: at_end(fn), seconds(fn), output_of(command), quoted(text), round_trip, many_futures.
+-- Returns a list of rows, empty (and says so) where there is no sshd.
 -- luacheck: globals bench_text
 local mf = require("moonfleet")
 local sshd = require("tests.support.sshd")
@@ -16,7 +16,13 @@ return function(tools)
 
     -- The first n servers; started when they are asked for, and ended with the program.
     local function some(n)
-        hosts = hosts or sshd.new()
+        if not hosts then
+            hosts = sshd.new()
+            tools.at_end(function()
+                mf.plan("sequential")
+                hosts:close()
+            end)
+        end
         for i = #servers + 1, n do
             servers[i] = hosts:start("bench" .. i)
         end
