@@ -436,9 +436,7 @@ static bool open_link(struct mf_agent_link *a, int in, int out, struct mf_fault 
     a->link = stream ? mf_link_new(stream, received, a, fault) : NULL;
     if (!a->link)
         return false;
-    if (a->owner->areas)
-        mf_link_share(a->link, a->owner->areas);
-    mf_link_keep(a->link, a->owner->pages);
+    mf_link_use(a->link, a->owner->pages, a->owner->areas);
     a->watch = (struct mf_loop_watch){.fd = mf_link_fd(a->link), .events = MF_LOOP_READ, .ready = ready};
     if (mf_loop_add(a->loop, &a->watch) != MF_OK)
         return false;

@@ -74,16 +74,12 @@ void mf_link_free(struct mf_link *l)
     free(l);
 }
 
-void mf_link_share(struct mf_link *l, struct mf_areas *areas)
-{
-    if (l->stream->table->passes_fds)
-        mf_area_open(&l->areas, areas);
-}
-
-void mf_link_keep(struct mf_link *l, struct mf_pages *pages)
+void mf_link_use(struct mf_link *l, struct mf_pages *pages, struct mf_areas *areas)
 {
     l->pages = pages;
     mf_buf_use(&l->out, pages, NULL);
+    if (areas && l->stream->table->passes_fds)
+        mf_area_open(&l->areas, areas);
 }
 
 int mf_link_fd(const struct mf_link *l)

@@ -34,12 +34,10 @@ struct mf_link *mf_link_new(struct mf_stream_end *stream,
                             struct mf_fault *fault);
 void mf_link_free(struct mf_link *link); /* closes the stream; NULL allowed */
 
-/* Large bodies are handed over in these areas from now on, where the stream passes descriptors. Call before anything is
- * sent or read. The areas must outlive the link. */
-void mf_link_share(struct mf_link *link, struct mf_areas *areas);
-
-/* Large bodies that come, and what waits to be written, lie in kept pages from now on. The pages must outlive the link. */
-void mf_link_keep(struct mf_link *link, struct mf_pages *pages);
+/* Where large bodies lie from now on: those that come, and what waits to be written, in kept pages; those that are handed
+ * over, where the stream passes descriptors, in areas. NULL: without that. Call before anything is sent or read. Both must
+ * outlive the link. */
+void mf_link_use(struct mf_link *link, struct mf_pages *pages, struct mf_areas *areas);
 
 int mf_link_fd(const struct mf_link *link);
 

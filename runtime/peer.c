@@ -394,10 +394,8 @@ static void attach(struct mf_peer *a, struct mf_stream_end *stream, struct mf_fa
     a->link = stream ? mf_link_new(stream, mf_peer_received, a, fault) : NULL;
     if (stream && !a->link && !a->remote)
         stream->table->close(stream);
-    if (a->link && pool->owner->areas)
-        mf_link_share(a->link, pool->owner->areas);
     if (a->link)
-        mf_link_keep(a->link, pool->owner->pages);
+        mf_link_use(a->link, pool->owner->pages, pool->owner->areas);
     struct mf_loop *loop = a->link ? mf_owner_loop(pool->owner, fault) : NULL;
     if (!loop || mf_peer_watch(a, loop) != MF_OK) {
         char why[sizeof fault->text + 32];

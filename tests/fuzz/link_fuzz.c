@@ -210,7 +210,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum mf_err e = MF_OK;
     struct mf_areas *areas = mf_areas_new();
     reader = mf_link_new(&h.end, received, NULL, &fault);
-    mf_link_share(reader, areas);
+    mf_link_use(reader, NULL, areas);
     if (data[0] & 16u)
         mf_link_limit(reader, MF_MSG_MAX_HELLO);
     while (e == MF_OK)

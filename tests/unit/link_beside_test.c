@@ -127,7 +127,7 @@ static void test_unshared(void)
     CHECK(blob->flags & MF_BLOB_LENT && mf_sys_pipe(fd));
     struct mf_link *to = mf_link_new(mf_stream_fd_new(fd[1], NULL), receive, &in, NULL);
     struct mf_link *from = mf_link_new(mf_stream_fd_new(fd[0], NULL), receive, &in, NULL);
-    mf_link_share(to, p.areas[0]);
+    mf_link_use(to, NULL, p.areas[0]);
     CHECK(queue_blob(to, 3, blob) == MF_OK && mf_link_pending(to) > 400000);
     for (long i = 0; in.frames < 1 && i < 1000000; i++)
         if (mf_link_flush(to) != MF_OK || mf_link_read(from, NULL) != MF_OK)

@@ -72,7 +72,7 @@ static inline void open_pair(struct pair *p)
         p->link[i] = mf_link_new(mf_stream_fd_new(fd[i], &fault), receive, &p->in[i], &fault);
         CHECK(p->link[i] && mf_link_fd(p->link[i]) == fd[i] && mf_link_pending(p->link[i]) == 0);
         p->areas[i] = mf_areas_new();
-        mf_link_share(p->link[i], p->areas[i]);
+        mf_link_use(p->link[i], NULL, p->areas[i]);
     }
 }
 
@@ -130,7 +130,7 @@ static inline enum mf_err after_bytes(const void *bytes, size_t n, bool greet, s
     CHECK(mf_sys_socketpair(fd));
     struct mf_link *l = mf_link_new(mf_stream_fd_new(fd[0], NULL), receive, &in, NULL);
     struct mf_areas *areas = mf_areas_new();
-    mf_link_share(l, areas);
+    mf_link_use(l, NULL, areas);
     mf_link_limit(l, MF_MSG_MAX_HELLO);
     if (greet)
         CHECK(write(fd[1], ping, sizeof ping) == (ssize_t)sizeof ping);
