@@ -132,7 +132,7 @@ void mf_owner_watch(struct mf_owner *o, struct mf_future *const *futures, size_t
     size_t left = need > final ? need - final : 0;
     if (twice && left > 1)
         left = 1; /* one future may count for several: look again whenever one is final */
-    atomic_store(&o->watch_left, n == 0 || left < open ? left : open);
+    atomic_store(&o->watch_left, left < open ? left : open);
 }
 
 void mf_owner_unwatch(struct mf_owner *o, struct mf_future *const *futures, size_t n)

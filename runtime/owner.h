@@ -85,7 +85,7 @@ void mf_owner_unref(struct mf_owner *owner); /* any thread, lock not held */
 /* --- Waiting ---------------------------------------------------------------------------------------------------- */
 
 /* Counts the futures among the n that are not final and marks them, so that resolving them counts watch_left down;
- * watch_left becomes what is still missing to need; need itself when n is 0, for a wait that only time ends. Lock held. */
+ * watch_left becomes what is still missing to need. Lock held. */
 void mf_owner_watch(struct mf_owner *owner, struct mf_future *const *futures, size_t n, size_t need);
 void mf_owner_unwatch(struct mf_owner *owner, struct mf_future *const *futures, size_t n); /* lock held */
 

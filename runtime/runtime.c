@@ -364,11 +364,11 @@ static struct mf_future *make(struct mf_pool *pool, const struct mf_future_spec 
     return f;
 }
 
-/* Until something happens. */
-static enum mf_err sleep_once(struct mf_owner *owner)
+/* Until something happens, or the deadline. */
+static enum mf_err sleep_once(struct mf_owner *owner, uint64_t deadline)
 {
     atomic_store(&owner->watch_left, 1);
-    enum mf_err e = mf_owner_sleep(owner, MF_SYS_NEVER);
+    enum mf_err e = mf_owner_sleep(owner, deadline);
     atomic_store(&owner->watch_left, 0);
     return e;
 }
@@ -380,7 +380,7 @@ static enum mf_err wait_for_room(struct mf_pool *pool)
     enum mf_err e = MF_OK;
     while (pool->backend->asynchronous && pool->queue.bytes > pool->queue_bytes && e == MF_OK) {
         owner->wants_room = true;
-        e = sleep_once(owner);
+        e = sleep_once(owner, MF_SYS_NEVER);
     }
     owner->wants_room = false;
     return e;
@@ -422,7 +422,7 @@ static enum mf_err wait_for_fork(struct mf_pool *pool, struct mf_future *f)
     enum mf_err e = MF_OK;
     while (pool->fresh && mf_future_state(f) == MF_FUTURE_QUEUED && !mf_pool_has_live(pool, mf_future_live(f)) &&
            e == MF_OK) {
-        e = sleep_once(owner);
+        e = sleep_once(owner, MF_SYS_NEVER);
         turn(owner);
     }
     pool->fresh = false;
@@ -462,7 +462,7 @@ enum mf_err mf_runtime_provide(struct mf_pool *pool, uint64_t live, int n)
     pool->wanting = true;
     while (!pool->closing && pool->backend->provide(pool, live, n, &fault) == MF_OK && !mf_pool_has_live(pool, live) &&
            e == MF_OK) {
-        e = sleep_once(owner);
+        e = sleep_once(owner, MF_SYS_NEVER);
         turn(owner);
     }
     pool->wanting = false;
@@ -510,13 +510,10 @@ enum mf_err mf_runtime_sleep(struct mf_owner *owner, uint64_t deadline)
 {
     enum mf_err e = MF_OK;
     enter(owner);
-    for (turn(owner); e == MF_OK; turn(owner)) {
-        mf_owner_watch(owner, NULL, 0, 1);
-        e = mf_owner_sleep(owner, deadline);
-        mf_owner_unwatch(owner, NULL, 0);
-    }
+    for (turn(owner); e == MF_OK; turn(owner))
+        e = sleep_once(owner, deadline);
     leave(owner);
-    return e == MF_ETIMEDOUT ? MF_OK : e;
+    return e;
 }
 
 bool mf_runtime_poll(struct mf_owner *owner, struct mf_future *f)

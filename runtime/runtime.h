@@ -95,7 +95,7 @@ void mf_runtime_close_pool(struct mf_pool *pool);
 enum mf_err mf_runtime_wait(struct mf_owner *owner, struct mf_future *const *futures, size_t n, size_t need,
                             uint64_t deadline);
 
-/* Waits until the deadline (mf_sys_now's clock) while the owner's futures go on. MF_OK or MF_EINTR. */
+/* Waits until the deadline (mf_sys_now's clock) while the owner's futures go on: MF_ETIMEDOUT, or MF_EINTR. */
 enum mf_err mf_runtime_sleep(struct mf_owner *owner, uint64_t deadline);
 
 /* Is f final? Starts it when it is lazy, and never blocks (on a synchronous backend it runs the task). */

@@ -114,10 +114,7 @@ struct mf_session *mf_session_get(lua_State *L)
 static enum mf_err wait_for(struct mf_session *s, struct mf_future *const *futures, size_t n, size_t need,
                             uint64_t deadline)
 {
-    if (n > 0)
-        return mf_runtime_wait(s->owner, futures, n, need, deadline);
-    enum mf_err e = mf_runtime_sleep(s->owner, deadline);
-    return e == MF_OK ? MF_ETIMEDOUT : e;
+    return n > 0 ? mf_runtime_wait(s->owner, futures, n, need, deadline) : mf_runtime_sleep(s->owner, deadline);
 }
 
 static enum mf_err wait_and_look(struct mf_session *s, struct mf_future *const *futures, size_t n, size_t need,
@@ -146,8 +143,7 @@ enum mf_err mf_session_wait(struct mf_session *s, struct mf_future *const *futur
 
 enum mf_err mf_session_sleep(struct mf_session *s, uint64_t deadline)
 {
-    enum mf_err e = wait_and_look(s, NULL, 0, 0, deadline);
-    return e == MF_ETIMEDOUT ? MF_OK : e;
+    return wait_and_look(s, NULL, 0, 0, deadline);
 }
 
 void mf_session_seed(struct mf_session *s, uint64_t seed)
