@@ -15,14 +15,8 @@ struct call {
 static int body_function(lua_State *L)
 {
     struct call *call = mf_interp_body(L);
-    if (call->nargs > 1000000)
-        return mf_interp_misuse(L, &call->base, "function '%s': too many arguments", call->name);
-    luaL_checkstack(L, (int)call->nargs + LUA_MINSTACK, "too many arguments");
-    mf_interp_named(L, call->name);
-    if (lua_isnil(L, -1))
-        return mf_interp_misuse(L, &call->base, "there is no function '%s'", call->name);
-    for (size_t i = 0; i < call->nargs; i++)
-        mf_embed_push(L, &call->args[i]);
+    if (!mf_interp_push_call(L, &call->base, call->name, call->args, call->nargs))
+        return 1;
     enum mf_status status = mf_interp_run(L, call->base.interp, (int)call->nargs, call->nresults ? LUA_MULTRET : 0);
     if (status == MF_RUN_OK)
         mf_interp_results(L, 1, call->results, call->nresults);

@@ -129,19 +129,13 @@ static int body_submit(lua_State *L)
 {
     struct call *call = mf_interp_body(L);
     struct mf_interp *interp = call->base.interp;
-    if (call->nargs > 1000000)
-        return mf_interp_misuse(L, &call->base, "function '%s': too many arguments", call->name);
-    luaL_checkstack(L, (int)call->nargs + LUA_MINSTACK, "too many arguments");
     mf_interp_module(L, "moonfleet.future");
     lua_getfield(L, 1, "future");
     lua_replace(L, 1);
     if (call->options)
         push_options(L, call->options);
-    mf_interp_named(L, call->name);
-    if (lua_isnil(L, -1))
-        return mf_interp_misuse(L, &call->base, "there is no function '%s'", call->name);
-    for (size_t i = 0; i < call->nargs; i++)
-        mf_embed_push(L, &call->args[i]);
+    if (!mf_interp_push_call(L, &call->base, call->name, call->args, call->nargs))
+        return 1;
     if (!make_room(interp))
         return luaL_error(L, "not enough memory");
     enum mf_status status = mf_interp_run(L, interp, lua_gettop(L) - 1, 1);

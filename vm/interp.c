@@ -15,6 +15,8 @@
 #include "interrupt.h"
 #include "state.h"
 
+#define ARGUMENTS_MAX 1000000
+
 static const char interp_key;  /* registry: light userdata of the interpreter */
 static const char message_key; /* registry: the message of the last call */
 static const char results_key; /* registry: a table that keeps what the last results refer to */
@@ -180,6 +182,24 @@ void mf_interp_named(lua_State *L, const char *name)
         lua_gettable(L, -2);
         lua_replace(L, -2);
     }
+}
+
+bool mf_interp_push_call(lua_State *L, struct mf_interp_call *call, const char *name, const struct mf_datum *args,
+                         size_t nargs)
+{
+    if (nargs > ARGUMENTS_MAX) {
+        mf_interp_misuse(L, call, "function '%s': too many arguments", name);
+        return false;
+    }
+    luaL_checkstack(L, (int)nargs + LUA_MINSTACK, "too many arguments");
+    mf_interp_named(L, name);
+    if (lua_isnil(L, -1)) {
+        mf_interp_misuse(L, call, "there is no function '%s'", name);
+        return false;
+    }
+    for (size_t i = 0; i < nargs; i++)
+        mf_embed_push(L, &args[i]);
+    return true;
 }
 
 /* --- Whose state? -------------------------------------------------------------------------------------------------- */

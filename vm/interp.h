@@ -77,6 +77,11 @@ void mf_interp_module(lua_State *L, const char *name);
 /* Pushes what "a.b" names: fields below a global, or below a loaded module; nil when there is nothing. May raise. */
 void mf_interp_named(lua_State *L, const char *name);
 
+/* Pushes what is named so, which is to be called, and its arguments. True: done. False: there is nothing of that name, or there
+ * are too many arguments, and the call is over (mf_interp_misuse). May raise. */
+bool mf_interp_push_call(lua_State *L, struct mf_interp_call *call, const char *name, const struct mf_datum *args,
+                         size_t nargs);
+
 /* Makes the state the interpreter's. May raise. */
 void mf_interp_bind(lua_State *L, struct mf_interp *interp);
 

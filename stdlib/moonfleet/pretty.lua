@@ -4,6 +4,7 @@
 local core = require("moonfleet.core")
 local futures = require("moonfleet.future")
 local lexer = require("moonfleet.lexer")
+local progress = require("moonfleet.progress")
 
 local M = {}
 
@@ -59,11 +60,7 @@ function M.seconds(seconds)
     elseif seconds < 60 then
         return ("%.2f s"):format(seconds)
     end
-    local s = math.floor(seconds + 0.5)
-    if s >= 3600 then
-        return ("%d:%02d:%02d"):format(s // 3600, s // 60 % 60, s % 60)
-    end
-    return ("%d:%02d"):format(s // 60, s % 60)
+    return progress.clock(seconds)
 end
 
 ---What is known about a future, of a task or of a map.
