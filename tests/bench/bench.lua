@@ -13,35 +13,12 @@ local program = os.getenv("MOONFLEET") or "build/moonfleet"
 local floor_program = os.getenv("MOONFLEET_FLOOR") or "build/tests/bench/floor"
 local filter = os.getenv("MOONFLEET_BENCH") or ""
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
+local common = dofile(here .. "common.lua")
+local quoted, output_of, floor = common.quoted, common.output_of, common.floor
+local median, figure = common.median, common.figure
 
 local ROUNDS, WORKERS = 5, 2
 local now = mf.now
-
-local function quoted(text)
-    return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
--- What a command prints on standard output.
-local function output_of(command)
-    local pipe = assert(io.popen(command))
-    local text = pipe:read("a")
-    if not pipe:close() then
-        error("failed: " .. command, 0)
-    end
-    return text
-end
-
--- The floor's figure of that name, in its own unit.
-local function floor(name)
-    local text = output_of(quoted(floor_program) .. " " .. name)
-    return assert(tonumber(text:match("^%S+ (%S+)")), "the floor program printed: " .. text)
-end
-
-local function median(values)
-    table.sort(values)
-    local n = #values
-    return (values[(n + 1) // 2] + values[n // 2 + 1]) / 2
-end
 
 -- Seconds that fn takes. Garbage of what ran before is not its fault; its own is.
 local function seconds(fn)
@@ -367,15 +344,6 @@ local function verdict_of(row, ours, theirs, ratio)
         return ours >= row.at_least and "ok" or "MISSED" .. busy
     end
     return ""
-end
-
--- Three significant digits, and no exponent.
-local function figure(value, unit)
-    if not value then
-        return "-"
-    end
-    local decimals = math.max(0, 2 - math.floor(math.log(math.max(value, 1e-3), 10)))
-    return ("%." .. decimals .. "f"):format(value) .. (unit and " " .. unit or "")
 end
 
 local line = "%-32s %12s %15s %12s %8s  %s"

@@ -13,9 +13,10 @@ local mf = require("moonfleet")
 
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local chart = dofile(here .. "chart.lua")
+local common = dofile(here .. "common.lua")
+local quoted, median, figure = common.quoted, common.median, common.figure
 
 local program = os.getenv("MOONFLEET") or "build/moonfleet"
-local floor_program = os.getenv("MOONFLEET_FLOOR") or "build/tests/bench/floor"
 local folder = os.getenv("MOONFLEET_BENCH_OUT") or "build/bench"
 local filter = os.getenv("MOONFLEET_BENCH") or ""
 
@@ -44,10 +45,6 @@ local workloads = {
     { id = "ssh_string", title = "W14 64 MB over SSH, each way", unit = "MB/s", more = true, ssh = true },
     { id = "ssh_ready", title = "W14 8 hosts ready", unit = "ms", ssh = true },
 }
-
-local function quoted(text)
-    return "'" .. text:gsub("'", "'\\''") .. "'"
-end
 
 -- A command's output, and its exit code; code 124 when it took too long.
 local function run(command)
@@ -133,19 +130,13 @@ end
 
 -- Running -----------------------------------------------------------------------------------------------------------
 
-local function median(values)
-    table.sort(values)
-    local n = #values
-    return (values[(n + 1) // 2] + values[n // 2 + 1]) / 2
-end
-
 local function ask(contestant, workload)
     local start = mf.now()
     local environment = hosts and hosts.environment or ""
     local text, code = run(("%s%s %s %s 2>/dev/null"):format(environment, contestant.command, workload.id,
         texts or ""))
-    local figure = tonumber(text)
-    return code == 0 and figure, code, mf.now() - start
+    local value = tonumber(text)
+    return code == 0 and value, code, mf.now() - start
 end
 
 -- All figures of a workload: a list of { name, group, median, figures }, or with `failed`, a text.
@@ -160,21 +151,19 @@ local function measure(workload)
         for i, contestant in ipairs(contestants) do
             local entry = entries[i]
             if not entry.over then
-                local figure, code, taken = ask(contestant, workload)
-                entry.over = not figure or taken > SLOW
-                entry.figures[round] = figure or nil
+                local value, code, taken = ask(contestant, workload)
+                entry.over = not value or taken > SLOW
+                entry.figures[round] = value or nil
                 if code == REFUSED then
                     entry.refused = true
-                elseif not figure then
+                elseif not value then
                     entry.failed = code == 124 and ("took more than %d s"):format(LIMIT)
                         or "exit code " .. tostring(code)
                 end
             end
         end
         if workload.floor then
-            local text = run(("%s %s"):format(quoted(floor_program), workload.floor))
-            floors[round] = (tonumber(text:match("^%S+ (%S+)")) or error("the floor program printed: " .. text))
-                * (workload.scale or 1)
+            floors[round] = common.floor(workload.floor) * (workload.scale or 1)
         end
     end
     local result = { floor = workload.floor and median(floors) or nil }
@@ -201,15 +190,6 @@ local function best(result, group, more)
 end
 
 -- Showing -----------------------------------------------------------------------------------------------------------
-
--- Three significant digits, and no exponent.
-local function figure(value, unit)
-    if not value then
-        return "-"
-    end
-    local decimals = math.max(0, 2 - math.floor(math.log(math.max(math.abs(value), 1e-3), 10)))
-    return ("%." .. decimals .. "f"):format(value) .. (unit and " " .. unit or "")
-end
 
 local line = "%-34s %12s %-10s %12s %-20s %8s %12s %8s"
 

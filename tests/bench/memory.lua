@@ -6,19 +6,11 @@
 --   moonfleet tests/bench/memory.lua process     the same of the plan processes: that process's own private memory
 --   moonfleet tests/bench/memory.lua inherited   what a fork has copied that has read its part of a table of 400 MB
 local mf = require("moonfleet")
+local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
+local private_bytes = dofile(here .. "common.lua").private_bytes
 
 local FUTURES, WORKERS = 100000, 16
 local LARGE = 25000000 -- elements of 16 bytes
-
--- Private memory in bytes, of which "private" excludes what is shared with other processes, such as the program's text.
-local function private_bytes(process)
-    local sum = 0
-    for line in io.lines(("/proc/%s/smaps_rollup"):format(process or "self")) do
-        sum = sum + (tonumber(line:match("^Private_%a+:%s+(%d+) kB")) or 0)
-    end
-    assert(sum > 0, "/proc/self/smaps_rollup names no private memory")
-    return sum * 1024
-end
 
 local function settled_bytes()
     collectgarbage()

@@ -5,6 +5,8 @@
 -- Under the plan cluster, MOONFLEET_BENCH_SSH names an ssh configuration in which hosts n1 to n8 stand. A workload that
 -- a plan has no means for is refused with exit code 3.
 local mf = require("moonfleet")
+local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
+local private_bytes = dofile(here .. "../common.lua").private_bytes
 
 local plan, workload, folder = table.unpack(arg)
 local WORKERS, REFUSED = 2, 3
@@ -49,14 +51,6 @@ local function timed(fn)
     local began = now()
     local value = fn()
     return now() - began, value
-end
-
-local function private_bytes(process)
-    local sum = 0
-    for line in io.lines(("/proc/%s/smaps_rollup"):format(process or "self")) do
-        sum = sum + 1024 * (tonumber(line:match("^Private_%a+:%s+(%d+) kB")) or 0)
-    end
-    return sum
 end
 
 local work, remote_work = {}, {}
@@ -200,29 +194,30 @@ function work.idle()
     return (private_bytes() - before) / n / (1 << 20)
 end
 
--- What a worker's memory grows by when it reads a half of something.
-local function growth(read)
+-- What a worker's memory grows by, in MB, when it reads its half of n elements.
+local function growth(shared, n)
+    local half_n = n // 2
     warm()
-    local function nothing()
-        return private_bytes()
+    local function worst(read)
+        return math.max(table.unpack(mf.map({ 0, 1 }, read, { chunk = 1 })))
     end
-    local before = math.max(table.unpack(mf.map({ 0, 1 }, nothing, { chunk = 1 })))
-    return (math.max(table.unpack(mf.map({ 0, 1 }, read, { chunk = 1 }))) - before) / (1 << 20)
+    local before = worst(function()
+        return private_bytes()
+    end)
+    return (worst(function(half)
+        local total = 0
+        for i = half * half_n + 1, (half + 1) * half_n, 64 do
+            total = total + shared[i]
+        end
+        return private_bytes()
+    end) - before) / (1 << 20)
 end
 
 function work.numbers()
     if plan == "threads" then
         refuse() -- they share all memory
     end
-    local shared = mf.share(mf.array(LARGE))
-    local n = LARGE // 2
-    return growth(function(half)
-        local total = 0
-        for i = half * n + 1, (half + 1) * n, 64 do
-            total = total + shared[i]
-        end
-        return private_bytes()
-    end)
+    return growth(mf.share(mf.array(LARGE)), LARGE)
 end
 
 function work.objects()
@@ -233,14 +228,7 @@ function work.objects()
     for i = 1, OBJECTS do
         shared[i] = i * 0.5
     end
-    local n = OBJECTS // 2
-    return growth(function(half)
-        local total = 0
-        for i = half * n + 1, (half + 1) * n, 64 do
-            total = total + shared[i]
-        end
-        return private_bytes()
-    end)
+    return growth(shared, OBJECTS)
 end
 
 -- A long tail of durations, 4 seconds in all, the longest last; as in the peers' files.

@@ -443,8 +443,11 @@ def main():
         sys.exit(REFUSED)
     print(figure, flush=True)
     for pid in descendants(os.getpid()):  # pools that are busy, or were dropped
-        if not is_tracker(pid):
-            os.kill(pid, signal.SIGKILL)
+        try:
+            if not is_tracker(pid):
+                os.kill(pid, signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended by itself
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
