@@ -46,19 +46,6 @@ local function sweep(prefix, first, last)
 end
 
 describe("R3: a call that fails", function()
-    -- A shim that lets calls fail, for fn; nothing under a sanitizer, which replaces the same functions. It must be
-    -- loaded by the program only, not by the commands around it.
-    local function with_shim(fn)
-        program.with_folder(function(folder)
-            local shim, why = fails.build(folder)
-            if not shim then
-                assert.is_true(fails.sanitized(), why)
-                return
-            end
-            fn(shim)
-        end)
-    end
-
     local function under(shim, order)
         return ('env LD_PRELOAD=%s FAILS="%s"'):format(shim, order)
     end
@@ -66,7 +53,7 @@ describe("R3: a call that fails", function()
     local EINTR, EAGAIN, ENOMEM, ECONNRESET, ENOBUFS, ENOSPC = 4, 11, 12, 104, 105, 28
 
     it("only for now is invisible", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             local cases = {
                 recvmsg = { EINTR, EAGAIN },
                 sendmsg = { EINTR, EAGAIN, ENOBUFS },
@@ -82,7 +69,7 @@ describe("R3: a call that fails", function()
     end)
 
     it("while memory is made for large messages sends them in the stream", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             for call, number in pairs({ memfd_create = ENOSPC, posix_fallocate = ENOSPC, pwrite = ENOSPC }) do
                 local order = ("%s N 0 %d"):format(call, number) -- all from the N-th on
                 assert.equal(4, sweep(under(shim, order), 1, 4), order)
@@ -91,7 +78,7 @@ describe("R3: a call that fails", function()
     end)
 
     it("for good costs a worker, and another one does its work", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             local cases = { recvmsg = ECONNRESET, sendmsg = ECONNRESET, read = 5, write = 5, mmap = ENOMEM }
             for call, number in pairs(cases) do
                 local order = ("%s N 1 %d"):format(call, number)
@@ -102,7 +89,7 @@ describe("R3: a call that fails", function()
     end)
 
     it("while a worker is started says so", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             local try = [[
                 local mf = require("moonfleet")
                 local f = mf.future(math.abs, -1)
@@ -128,7 +115,7 @@ describe("R3: a call that fails", function()
     end)
 
     it("while a further worker is started leaves the work to the others", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             for _, order in ipairs({ "fork 2 0", "socketpair 2 0", "pipe2 3 0", "fork 2 1" }) do
                 assert.equal(1, sweep(under(shim, order), 1, 1), order)
             end
@@ -136,13 +123,13 @@ describe("R3: a call that fails", function()
     end)
 
     it("N28: with a signal every millisecond is invisible", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             assert.equal(5, sweep(under(shim, "alarm 1000 0"), 1, 5))
         end)
     end)
 
     it("W25: nothing, but the clock on the wall jumps: no false time limits", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             for _, plan in ipairs({ "processes:2", "threads:2" }) do
                 local r = program.run({ "--plan", plan, "-e", [[
                     local mf = require("moonfleet")

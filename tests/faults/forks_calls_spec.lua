@@ -49,23 +49,11 @@ local function sweep(shim, order, first, last, step)
     return tonumber(r.out)
 end
 
--- A shim that lets calls fail, for fn; nothing under a sanitizer, which replaces the same functions.
-local function with_shim(fn)
-    program.with_folder(function(folder)
-        local shim, why = fails.build(folder)
-        if not shim then
-            assert.is_true(fails.sanitized(), why)
-            return
-        end
-        fn(shim)
-    end)
-end
-
 local EINTR, EAGAIN, ENOMEM, ECONNRESET, ENOBUFS, ENOSPC = 4, 11, 12, 104, 105, 28
 
 describe("R3: a call that fails, where workers are forks,", function()
     it("only for now is invisible", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             for call, errors in pairs({
                 recvmsg = { EINTR, EAGAIN },
                 sendmsg = { EINTR, EAGAIN, ENOBUFS },
@@ -79,7 +67,7 @@ describe("R3: a call that fails, where workers are forks,", function()
     end)
 
     it("while memory is made for large messages sends them in the stream", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             for call, number in pairs({ memfd_create = ENOSPC, posix_fallocate = ENOSPC, pwrite = ENOSPC }) do
                 assert.equal(2, sweep(shim, ("%s N 0 %d"):format(call, number), 1, 2)) -- all from the N-th on
             end
@@ -87,7 +75,7 @@ describe("R3: a call that fails, where workers are forks,", function()
     end)
 
     it("for good costs a worker, and another one does its work", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             for call, number in pairs({ recvmsg = ECONNRESET, sendmsg = ECONNRESET, read = 5, write = 5 }) do
                 sweep(shim, ("%s N 1 %d"):format(call, number), 1, 12)
             end
@@ -95,7 +83,7 @@ describe("R3: a call that fails, where workers are forks,", function()
     end)
 
     it("while a worker is forked is told, or hidden by the others", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             for _, call in ipairs({ "twin", "socketpair", "pipe2", "eventfd" }) do
                 sweep(shim, call .. " N 1", 1, 6)
                 sweep(shim, call .. " N 0", 1, 3)
@@ -106,7 +94,7 @@ end)
 
 describe("R2: allocations that fail, where workers are forks,", function()
     it("are an error or cost no more than a future", function()
-        with_shim(function(shim)
+        fails.with_shim(function(shim)
             sweep(shim, "malloc N 1", 1500, 9000, 211)
             sweep(shim, "malloc N 8", 1600, 9000, 433)
         end)

@@ -6,18 +6,6 @@ local processes = require("tests.support.processes")
 local program = require("tests.support.program")
 local H = require("tests.conformance.helper")
 
--- fn(shim, folder): see fails.lua. Nothing under a sanitizer, which replaces the same functions.
-local function with_shim(fn)
-    program.with_folder(function(folder)
-        local shim, why = fails.build(folder)
-        if not shim then
-            assert.is_true(fails.sanitized(), why)
-            return
-        end
-        fn(shim, folder)
-    end)
-end
-
 describe("R2: allocations that fail one after the other", function()
     -- The n-th one and those behind it fail while a pool starts, works and is closed, for growing n until none fails.
     local SWEEP = [==[
@@ -81,7 +69,7 @@ describe("R2: allocations that fail one after the other", function()
 
     for _, width in ipairs({ 1, 8 }) do
         it(("in the master, %d in a row, are an error, never a crash or a hang"):format(width), function()
-            with_shim(function(shim)
+            fails.with_shim(function(shim)
                 local r = program.script(SWEEP, { width, 1 }, { env = { LD_PRELOAD = shim }, deadline = 100 })
                 assert.equal(0, r.code, r.err:sub(-300))
                 assert.equal("3 swept\n", r.err:match("[^\n]*\n$"))
@@ -90,7 +78,7 @@ describe("R2: allocations that fail one after the other", function()
     end
 
     it("in the workers cost no more than their futures", function()
-        with_shim(function(shim, folder)
+        fails.with_shim(function(shim, folder)
             program.write_file(folder .. "/agent", "#!/bin/sh\n"
                 .. "FAILS=$AGENT_FAILS LD_PRELOAD=$SHIM exec \"$PROGRAM\" \"$@\"\n")
             program.write_file(folder .. "/work.lua", [[

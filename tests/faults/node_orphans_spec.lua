@@ -39,17 +39,10 @@ local function code(options, goes_on, ends)
     return (PROGRAM:gsub("%u[%u_]+", words))
 end
 
-local ENDS = {
-    ["by itself"] = "",
-    ["by an error"] = "error('over')",
-    ["by os.exit"] = "os.exit(0)",
-    ["by os.exit that closes"] = "os.exit(0, true)",
-    ["by another plan"] = "mf.plan('threads') for i = 1, 4 do list[i]:cancel() end",
-    ["by SIGKILL"] = "os.execute('kill -KILL $PPID') while true do end",
-    ["by SIGTERM"] = "os.execute('kill -TERM $PPID') while true do end",
-    ["by SIGHUP"] = "os.execute('kill -HUP $PPID') while true do end",
-    ["by SIGINT"] = "os.execute('(sleep 0.1; kill -INT $PPID) &') while true do end",
-}
+local ENDS = { ["by another plan"] = "mf.plan('threads') for i = 1, 4 do list[i]:cancel() end" }
+for name, ends in pairs(processes.ends) do
+    ENDS[name] = ends
+end
 
 -- Stops all nodes and workers, until all their threads have stopped: what comes then is not in a race with that.
 local STOP = [[

@@ -37,12 +37,7 @@ local function end_node(name, words, options)
                     nodes.assert_lost(item.future, "host a " .. words)
                 end
             end
-            program.write_file(folder .. "/gate", "open")
-            for _, item in ipairs(list) do
-                if item.host == "b" then
-                    assert.equal("open", H.value(item.future))
-                end
-            end
+            nodes.open(folder .. "/gate", list, "b")
             for i = 1, 10 do
                 assert.equal(i * i, H.value(queued[i]))
             end
@@ -78,10 +73,7 @@ describe("a node that ends while it works", function()
                         break
                     end
                 end
-                program.write_file(folder .. "/gate", "open")
-                for _, item in ipairs(list) do
-                    assert.equal("open", H.value(item.future))
-                end
+                nodes.open(folder .. "/gate", list)
             end)
         end)
     end)

@@ -32,16 +32,7 @@ local function code(backend, goes_on, ends)
     return (PROGRAM:gsub("BACKEND", backend):gsub("GOES_ON", goes_on):gsub("ENDS", ends))
 end
 
-local ENDS = {
-    ["by itself"] = "",
-    ["by an error"] = "error('over')",
-    ["by os.exit"] = "os.exit(0)",
-    ["by os.exit that closes"] = "os.exit(0, true)",
-    ["by SIGKILL"] = "os.execute('kill -KILL $PPID') while true do end",
-    ["by SIGTERM"] = "os.execute('kill -TERM $PPID') while true do end",
-    ["by SIGHUP"] = "os.execute('kill -HUP $PPID') while true do end",
-    ["by SIGINT"] = "os.execute('(sleep 0.1; kill -INT $PPID) &') while true do end",
-}
+local ENDS = processes.ends
 
 for _, backend in ipairs(processes.backends) do
     describe("P4, M5: when the program ends with " .. backend, function()

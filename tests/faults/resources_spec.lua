@@ -114,12 +114,7 @@ local SWEEP = [[
 describe("R2: allocations", function()
     for _, width in ipairs({ 1, 10 }) do
         it(("that fail, %d in a row, are an error, never a crash or a hang"):format(width), function()
-            program.with_folder(function(folder)
-                local shim, why = fails.build(folder)
-                if not shim then
-                    assert.is_true(fails.sanitized(), why)
-                    return
-                end
+            fails.with_shim(function(shim)
                 local r = program.script(SWEEP, { width, 13 }, { env = { LD_PRELOAD = shim }, deadline = 60 })
                 assert.equal(0, r.code, r.err:sub(-300))
                 assert.equal("3 swept\n", r.err:sub(-8))
@@ -128,12 +123,7 @@ describe("R2: allocations", function()
     end
 
     it("that fail while the program starts, works or ends are an error too", function()
-        program.with_folder(function(folder)
-            local shim, why = fails.build(folder)
-            if not shim then
-                assert.is_true(fails.sanitized(), why)
-                return
-            end
+        fails.with_shim(function(shim, folder)
             program.write_file(folder .. "/work.lua", WORK)
             -- One shell runs them all: a process for each n is what takes the time.
             local r = program.shell([[

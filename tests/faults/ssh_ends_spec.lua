@@ -40,12 +40,7 @@ local function end_sessions(there, transport, name, words)
                     agents[1] = item.pid
                 end
             end
-            program.write_file(folder .. "/gate", "open")
-            for _, item in ipairs(list) do
-                if item.host == "b" then
-                    assert.equal("open", H.value(item.future))
-                end
-            end
+            nodes.open(folder .. "/gate", list, "b")
             nodes.wait_for("a", "b")
             processes.wait_until_gone(agents) -- by itself, though its session may be stopped
             for _, pid in ipairs(sessions) do

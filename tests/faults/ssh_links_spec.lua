@@ -38,12 +38,7 @@ local function damage(there, transport, command, words)
                 end
             end
             a:say("pass")
-            program.write_file(folder .. "/gate", "open")
-            for _, item in ipairs(list) do
-                if item.host == "b" then
-                    assert.equal("open", H.value(item.future))
-                end
-            end
+            nodes.open(folder .. "/gate", list, "b")
             assert.equal(144, H.value(queued))
             nodes.wait_for("a", "b")
             assert_serves(10)

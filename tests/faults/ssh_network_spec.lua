@@ -66,10 +66,7 @@ for _, transport in ipairs(far.transports) do
                         n:cut(n.hosts[1])
                         mf.wait({ list[1].future }, { timeout = 0.4 })
                         n:mend(n.hosts[1])
-                        program.write_file(folder .. "/gate", "open")
-                        for _, item in ipairs(list) do
-                            assert.equal("open", H.value(item.future))
-                        end
+                        nodes.open(folder .. "/gate", list)
                         os.remove(folder .. "/gate")
                         list = nodes.occupy(folder .. "/gate")
                         n:cut(n.hosts[1])

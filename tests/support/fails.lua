@@ -31,4 +31,17 @@ function fails.build(folder)
     return program.compile("tests/support/fails.c", folder .. "/fails.so", "-shared -fPIC", "-ldl")
 end
 
+-- fn(shim, folder), with the library built in a fresh folder; nothing under a sanitizer, which replaces the same
+-- functions. It is for the program only, not for the commands around it.
+function fails.with_shim(fn)
+    program.with_folder(function(folder)
+        local shim, why = fails.build(folder)
+        if not shim then
+            assert(fails.sanitized(), why)
+            return
+        end
+        fn(shim, folder)
+    end)
+end
+
 return fails

@@ -66,18 +66,36 @@ function nodes.occupy(path, options, n)
     return list
 end
 
--- The process of each node, by its name: what of threads is said by themselves, and of processes by their parents.
-function nodes.pids()
-    local pids = {}
+-- Opens the gate of occupy, and expects that what runs on that host (nil: on any) has lived to see it.
+function nodes.open(gate, list, host)
+    program.write_file(gate, "open")
+    for _, item in ipairs(list) do
+        if not host or item.host == host then
+            local value = H.value(item.future)
+            assert(value == "open", value)
+        end
+    end
+end
+
+-- Calls fn with each item of what occupy returns, and lets the workers go.
+local function look(fn)
     program.with_folder(function(folder)
         local list = nodes.occupy(folder .. "/gate")
         for _, item in ipairs(list) do
-            pids[item.host] = item.pid
+            fn(item)
         end
         program.write_file(folder .. "/gate", "x")
         for _, item in ipairs(list) do
             H.value(item.future)
         end
+    end)
+end
+
+-- The process of each node, by its name: what of threads is said by themselves, and of processes by their parents.
+function nodes.pids()
+    local pids = {}
+    look(function(item)
+        pids[item.host] = item.pid
     end)
     return pids
 end
@@ -85,15 +103,8 @@ end
 -- How many workers there are on each node now.
 function nodes.counts()
     local counts = {}
-    program.with_folder(function(folder)
-        local list = nodes.occupy(folder .. "/gate")
-        for _, item in ipairs(list) do
-            counts[item.host] = (counts[item.host] or 0) + 1
-        end
-        program.write_file(folder .. "/gate", "x")
-        for _, item in ipairs(list) do
-            H.value(item.future)
-        end
+    look(function(item)
+        counts[item.host] = (counts[item.host] or 0) + 1
     end)
     return counts
 end

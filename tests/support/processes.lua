@@ -8,6 +8,18 @@ local processes = {}
 -- The plans whose workers are processes. The thread sanitizer cannot follow a fork of a process with threads.
 processes.backends = fails.delays_signals() and { "processes" } or { "processes", "forks" }
 
+-- How a program may end: the last lines of its code.
+processes.ends = {
+    ["by itself"] = "",
+    ["by an error"] = "error('over')",
+    ["by os.exit"] = "os.exit(0)",
+    ["by os.exit that closes"] = "os.exit(0, true)",
+    ["by SIGKILL"] = "os.execute('kill -KILL $PPID') while true do end",
+    ["by SIGTERM"] = "os.execute('kill -TERM $PPID') while true do end",
+    ["by SIGHUP"] = "os.execute('kill -HUP $PPID') while true do end",
+    ["by SIGINT"] = "os.execute('(sleep 0.1; kill -INT $PPID) &') while true do end",
+}
+
 -- Is there a process of that number, other than a zombie all of whose threads have ended?
 function processes.lives(number)
     local file = io.open(("/proc/%d/status"):format(number))

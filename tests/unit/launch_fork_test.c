@@ -1,5 +1,5 @@
 /* Forks without exec: what the child begins with, how it ends, what is said when there can be none. */
-#include "check.h"
+#include "launched.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,26 +21,13 @@ static int memory;      /* what the parent has in its memory */
 
 /* --- In the child ----------------------------------------------------------------------------------------------- */
 
-static bool is_default(int signal)
-{
-    struct sigaction action;
-    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_DFL;
-}
-
 /* The number of the first thing that is not as launch_fork.h says, or 0. */
 static int look_around(int socket)
 {
-    struct sigaction action;
-    sigset_t mask;
+    int wrong = launched_look_around();
     char byte;
-    if (getpgrp() != getpid())
-        return 1;
-    if (sigaction(SIGINT, NULL, &action) != 0 || action.sa_handler != SIG_IGN)
-        return 2;
-    if (!is_default(SIGUSR1) || !is_default(SIGPIPE) || !is_default(SIGTERM))
-        return 3;
-    if (sigprocmask(SIG_SETMASK, NULL, &mask) != 0 || sigismember(&mask, SIGUSR2) || sigismember(&mask, SIGTERM))
-        return 4;
+    if (wrong)
+        return wrong;
     if (getc(stdin) != EOF || read(0, &byte, 1) != 0)
         return 5;
     if (memory != 42 || fcntl(leaked, F_GETFD) < 0)
@@ -125,38 +112,25 @@ static const char *read_errors(const struct mf_launch_child *child, char *text, 
     return text;
 }
 
-static void ignore(int signal)
-{
-    (void)signal;
-}
-
 /* The parent has what the child must not get (handlers, blocked signals, input that it has read ahead), and what it
  * must: memory and descriptors. */
 static void test_surroundings(void)
 {
     struct mf_launch_child child;
-    struct sigaction action = {.sa_handler = ignore}, old;
-    sigset_t blocked, before, after;
-    sigaction(SIGUSR1, &action, &old);
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGUSR2);
-    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    struct launched_parent parent;
+    launched_disturb(&parent);
     leaked = fcntl(0, F_DUPFD, 20);
     memory = 42;
     ungetc('x', stdin);
     if (start("look", &child)) {
-        pthread_sigmask(SIG_SETMASK, &before, &after);
-        CHECK(sigismember(&after, SIGUSR2) && !sigismember(&after, SIGTERM));
-        CHECK((fcntl(child.socket, F_GETFL) & O_NONBLOCK) && (fcntl(child.socket, F_GETFD) & FD_CLOEXEC));
-        CHECK((fcntl(child.errors, F_GETFL) & O_NONBLOCK) && (fcntl(child.errors, F_GETFD) & FD_CLOEXEC));
+        launched_unblock(&parent);
+        CHECK(launched_is_ours(child.socket));
+        CHECK(launched_is_ours(child.errors));
         struct mf_launch_end end = wait_for_end(&child);
         CHECK(end.exit_code == 0 && end.signal == 0);
     }
     CHECK(getc(stdin) == 'x');
-    CHECK(sigaction(SIGUSR1, NULL, &action) == 0 && action.sa_handler == ignore);
-    sigaction(SIGUSR1, &old, NULL);
-    signal(SIGPIPE, SIG_DFL);
+    launched_calm(&parent);
     close(leaked);
 }
 

@@ -1,6 +1,6 @@
 /* Children: what they start with, how they end, what is said when they cannot be started. The program starts itself,
  * with the name of what the child shall do. */
-#include "check.h"
+#include "launched.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +20,6 @@
 
 /* --- In the child ----------------------------------------------------------------------------------------------- */
 
-static bool is_default(int signal)
-{
-    struct sigaction action;
-    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_DFL;
-}
-
 static bool same_file(int a, int b)
 {
     struct stat x, y;
@@ -35,17 +29,10 @@ static bool same_file(int a, int b)
 /* The number of the first thing that is not as launch_spawn.h says, or 0. */
 static int look_around(void)
 {
-    struct sigaction action;
-    sigset_t mask;
+    int wrong = launched_look_around();
     char byte;
-    if (getpgrp() != getpid())
-        return 1;
-    if (sigaction(SIGINT, NULL, &action) != 0 || action.sa_handler != SIG_IGN)
-        return 2;
-    if (!is_default(SIGUSR1) || !is_default(SIGPIPE) || !is_default(SIGTERM))
-        return 3;
-    if (sigprocmask(SIG_SETMASK, NULL, &mask) != 0 || sigismember(&mask, SIGUSR2) || sigismember(&mask, SIGTERM))
-        return 4;
+    if (wrong)
+        return wrong;
     if (read(0, &byte, 1) != 0)
         return 5;
     if (!same_file(1, 2))
@@ -116,33 +103,20 @@ static bool described(const struct mf_launch_end *end, const char *words)
     return strcmp(text, words) == 0;
 }
 
-static void ignore(int signal)
-{
-    (void)signal;
-}
-
 /* The parent has what the child must not get: handlers, ignored and blocked signals, open descriptors. */
 static void test_surroundings(void)
 {
     struct mf_launch_child child;
-    struct sigaction action = {.sa_handler = ignore}, old;
-    sigset_t blocked, before, after;
-    sigaction(SIGUSR1, &action, &old);
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGUSR2);
-    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    struct launched_parent parent;
+    launched_disturb(&parent);
     int leaked = fcntl(0, F_DUPFD, 20);
     if (start("look", false, &child)) {
-        pthread_sigmask(SIG_SETMASK, &before, &after);
-        CHECK(sigismember(&after, SIGUSR2) && !sigismember(&after, SIGTERM));
-        CHECK((fcntl(child.socket, F_GETFL) & O_NONBLOCK) && (fcntl(child.socket, F_GETFD) & FD_CLOEXEC));
+        launched_unblock(&parent);
+        CHECK(launched_is_ours(child.socket));
         struct mf_launch_end end = wait_for_end(&child);
         CHECK(end.exit_code == 0 && described(&end, "exited with code 0"));
     }
-    CHECK(sigaction(SIGUSR1, NULL, &action) == 0 && action.sa_handler == ignore);
-    sigaction(SIGUSR1, &old, NULL);
-    signal(SIGPIPE, SIG_DFL);
+    launched_calm(&parent);
     close(leaked);
 }
 
