@@ -5,6 +5,7 @@
 
 #ifdef MF_TEST_HOOKS
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,11 +22,14 @@ static unsigned long number(const char *name)
     return text ? strtoul(text, NULL, 10) : 0;
 }
 
+/* Whoever asked goes on where another process has taken this part, and with the error that he has yet to look at. */
 static void die(void)
 {
     const char *path = getenv("MF_TEST_ONCE");
+    int error = errno;
     if (!path || unlink(path) == 0)
         kill(getpid(), SIGKILL);
+    errno = error;
 }
 
 void mf_hooks_agent(void)
