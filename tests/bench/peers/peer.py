@@ -419,9 +419,13 @@ WORKLOADS = {
 def descendants(pid):
     found = []
     for path in glob.glob("/proc/%d/task/*/children" % pid):
-        with open(path) as numbers:
-            for child in map(int, numbers.read().split()):
-                found += descendants(child) + [child]
+        try:
+            with open(path) as numbers:
+                children = [int(number) for number in numbers.read().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # that thread has ended
+        for child in children:
+            found += descendants(child) + [child]
     return found
 
 
