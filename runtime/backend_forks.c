@@ -3,6 +3,9 @@
  * are busy goes to them when they are done, as long as it does not refer to the owner's memory (mf_future_live): such
  * a task gets a worker that was forked for it, while its owner waits for just that.
  *
+ * A fork whose tasks are short stays for about as long as another one would take to be made: the next short task
+ * need not wait for that, unless it could tell, since it refers to modules, which the owner may have changed since.
+ *
  * Only the owner's own thread forks (turn): the child has that thread alone, and goes on with the owner's interpreter.
  * Other threads only send to workers that exist, and nudge the owner. */
 #include "backend.h"
@@ -22,6 +25,8 @@
 
 #define FIRST_ANSWER_NS                                                                                                \
     500000 /* a short task's result is there by then; asleep, its owner would be slow to hear of it */
+
+#define KEPT_NS 1000000 /* a fork without work stays for so long, if tasks take less than that */
 
 /* --- In the child ------------------------------------------------------------------------------------------------ */
 
@@ -122,6 +127,22 @@ static struct mf_worker *most_idle(const struct mf_pool *pool)
     return best;
 }
 
+/* Does it stay for a moment, though it has no work? Not when what is queued is not for it. */
+static bool stays(struct mf_worker *w)
+{
+    struct mf_peer *a = mf_peer_of(w);
+    uint64_t now = mf_sys_now();
+    if (atomic_load(&w->pool->queue.pending) > 0)
+        return a->kept == 0;
+    if (w->live || w->pool->mean >= KEPT_NS || w->pool->closing || w->pool->retired)
+        return false;
+    if (a->kept == 0) {
+        a->kept = now + KEPT_NS;
+        mf_owner_alarm(w->pool->owner, a->kept);
+    }
+    return now < a->kept;
+}
+
 /* Sends away who has nothing to do: everybody when nothing is queued and no map is at work, else one in whose place a
  * worker for the next task can be forked. */
 static void dismiss(struct mf_pool *pool)
@@ -131,8 +152,8 @@ static void dismiss(struct mf_pool *pool)
         return;
     if (mf_queue_first(&pool->queue) && !mf_pool_free_slot(pool) && !leaves(pool) && (w = most_idle(pool)) != NULL)
         send_away(w);
-    for (int i = 0; i < pool->size && atomic_load(&pool->queue.pending) == 0 && !pool->held; i++)
-        if (pool->workers[i] && is_idle(mf_peer_of(pool->workers[i])))
+    for (int i = 0; i < pool->size && !pool->held; i++)
+        if (pool->workers[i] && is_idle(mf_peer_of(pool->workers[i])) && !stays(pool->workers[i]))
             send_away(pool->workers[i]);
 }
 
@@ -184,6 +205,19 @@ static void forks_turn(struct mf_pool *pool)
     dismiss(pool);
 }
 
+/* Those that have stayed for long enough leave. */
+static uint64_t forks_beat(struct mf_pool *pool, uint64_t now)
+{
+    dismiss(pool);
+    uint64_t next = mf_fleet_beat(pool, now);
+    for (int i = 0; i < pool->size; i++) {
+        const struct mf_peer *a = mf_peer_at(pool, i);
+        if (a && a->kept > now && !a->dying && a->kept < next)
+            next = a->kept;
+    }
+    return next;
+}
+
 const struct mf_backend mf_backend_forks = {
     .name = "forks",
     .asynchronous = true,
@@ -193,7 +227,7 @@ const struct mf_backend mf_backend_forks = {
     .provide = forks_provide,
     .turn = forks_turn,
     .overdue = mf_fleet_overdue,
-    .beat = mf_fleet_beat,
+    .beat = forks_beat,
     .tidy = mf_fleet_tidy,
     .withdraw = mf_fleet_withdraw,
     .interrupt = mf_fleet_interrupt,

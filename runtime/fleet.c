@@ -74,10 +74,18 @@ static bool send_one(struct mf_peer *a, struct mf_future *f)
         take_back(a, flight, e);
         return false;
     }
+    a->kept = 0;
     flight->end = mf_link_bytes(a->link).written + mf_link_pending(a->link);
     mf_peer_start_ready(a);
     mf_owner_alarm(a->pool->owner, mf_sys_now() + (flight->lane ? a->pool->heartbeat : OVERDUE_NS));
     return true;
+}
+
+/* May that agent run f, which can run on any? Not where it was forked for others' memory, or is too old. */
+static bool suits(const struct mf_peer *a, struct mf_future *f)
+{
+    uint64_t live = mf_future_live(f);
+    return (!live || live == a->lanes[0]->live) && !(a->kept && f->modules);
 }
 
 /* The next future that one of the agent's workers can run, now SENT; or NULL. */
@@ -86,8 +94,7 @@ static struct mf_future *next_for(struct mf_peer *a)
     struct mf_pool *pool = a->pool;
     struct mf_worker *pinned = pinned_lane(a);
     struct mf_future *first = mf_queue_first(&pool->queue);
-    uint64_t live = first ? mf_future_live(first) : 0;
-    return pinned || !live || live == a->lanes[0]->live ? mf_sched_send(pool, pinned) : NULL;
+    return pinned || !first || suits(a, first) ? mf_sched_send(pool, pinned) : NULL;
 }
 
 /* Sends one queued future to the agent, if there is one for it that can be sent. */

@@ -88,6 +88,7 @@ struct mf_future {
     bool watched;      /* the owner waits for it */
     bool lazy;         /* CREATED until somebody asks */
     bool setup;
+    bool modules; /* it may tell a worker that was forked just now from one that was forked before */
 };
 
 /* A record in state CREATED with one reference, all else zero; NULL when memory is out. */

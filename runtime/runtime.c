@@ -349,6 +349,7 @@ static struct mf_future *make(struct mf_pool *pool, const struct mf_future_spec 
     f->output = (uint8_t)s->output;
     f->setup = s->setup;
     f->lazy = s->lazy;
+    f->modules = s->modules;
     f->seed = s->seed;
     f->stream = s->stream;
     if (!is_plain(s) && !fill_extra(f, s)) {

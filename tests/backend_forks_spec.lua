@@ -30,7 +30,7 @@ describe("a task of the plan forks", function()
         mf.plan(before)
     end)
 
-    it("is a process of its own, and gone when it has ended", function()
+    it("is a process of its own if it refers to a module, and gone when it has ended", function()
         local first, second = H.value(mf.future(processes.pid)), H.value(mf.future(processes.pid))
         assert.not_equal(first, second)
         assert.not_equal(first, processes.pid())
@@ -125,6 +125,92 @@ describe("a task of the plan forks", function()
             assert.equal(2, module.set)
             package.path, package.loaded.bf_module = path, nil
         end)
+    end)
+
+    it("has modules as they are when it is made, also right behind another task", function()
+        program.with_folder(function(folder)
+            program.write_file(folder .. "/bf_state.lua", "return { n = 0 }")
+            local path = package.path
+            package.path = folder .. "/?.lua;" .. path
+            local module = require("bf_state")
+            function of_module() return module.n end -- luacheck: ignore 111
+            local one = mf.future(function() return 1 end)
+            local ways = {
+                captured = function() return mf.future(function() return module.n end) end,
+                required = function() return mf.future(function() return require("bf_state").n end) end,
+                loaded = function() return mf.future(function() return load("return require('bf_state').n")() end) end,
+                environment = function() return mf.future(function() return _G.require("bf_state").n end) end,
+                debugged = function()
+                    return mf.future(function() return debug.getregistry()._LOADED.bf_state.n end)
+                end,
+                by_global = function() return mf.future(function() return of_module() end) end, -- luacheck: ignore 113
+                by_argument = function() return mf.future(function(m) return m.n end, module) end,
+                by_function = function()
+                    return mf.future(function(f) return f() end, of_module) -- luacheck: ignore 113
+                end,
+                by_future = function() return mf.future(function(_, m) return m.n end, one, module) end,
+                packages = function()
+                    return mf.future({ packages = { "bf_state" } }, function()
+                        for name, value in pairs(_ENV.package.loaded) do
+                            if name == "bf_state" then
+                                return value.n
+                            end
+                        end
+                    end)
+                end,
+            }
+            for name, make in pairs(ways) do
+                for _ = 1, 20 do
+                    assert.equal(4, H.value(mf.future(H.square, 2)))
+                    module.n = module.n + 1
+                    assert.equal(module.n, H.value(make()), name)
+                end
+            end
+            package.path, package.loaded.bf_state = path, nil
+            of_module = nil -- luacheck: ignore 111
+        end)
+    end)
+
+    it("goes to the worker of another short one before it, if it refers to no module", function()
+        local function number() return io.open("/proc/self/stat"):read("n") end
+        local function add(x) return number() + x - x end
+        local last
+        H.eventually(function() -- the machine may be busy for longer than a worker stays
+            last = H.value(mf.future(number))
+            return H.value(mf.future(add, 1.5)) == last
+        end, "two tasks in one process")
+        processes.wait_until_gone({ last })
+    end)
+
+    it("leaves when another process has to take its place", function()
+        mf.plan("forks", { workers = 1 })
+        local function number() return io.open("/proc/self/stat"):read("n") end
+        for _ = 1, 20 do
+            local first, second = H.value(mf.future(number)), H.value(mf.future(processes.pid))
+            assert.not_equal(first, second)
+            local t = sequence(N)
+            assert.equal(N, H.value(mf.future(function() return #t end)))
+        end
+    end)
+
+    it("leaves no worker behind that took its time", function()
+        local function number(seconds, busy)
+            busy(seconds)
+            return io.open("/proc/self/stat"):read("n")
+        end
+        local function busy(seconds)
+            local stop = os.clock() + seconds
+            while os.clock() < stop do end -- luacheck: ignore 542
+        end
+        local seen = {}
+        for _ = 1, 10 do
+            seen[H.value(mf.future(number, 0.02, busy))] = true
+        end
+        local n = 0
+        for _ in pairs(seen) do
+            n = n + 1
+        end
+        assert.equal(10, n)
     end)
 
     it("has the standard globals, not the owner's", function()

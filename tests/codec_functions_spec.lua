@@ -320,6 +320,36 @@ describe("the flags", function()
         _G.g_f = nil
     end)
 
+    it("tell of modules, and of what finds them", function()
+        local function modules(...)
+            return codec.flags(codec.encode(...)).modules
+        end
+        local function body(text)
+            return modules(compile("return function(x) " .. text .. " end"))
+        end
+        assert.is_false(modules(1, "require", { load = 1 }, print, string, math.floor, io.write, coroutine.create))
+        assert.is_false(body("return tostring(x), string.format('%d', x), os.time(), setmetatable({}, {})"))
+        assert.is_false(body("return own_global"))
+        for _, name in ipairs({ "require", "load", "loadfile", "dofile", "package", "debug", "_G" }) do
+            assert.is_true(body("return " .. name), name)
+            assert.is_true(body("local a = x return function() return " .. name .. ", a end"), name)
+        end
+        assert.is_true(body("return _ENV"))
+        assert.is_true(modules(require("moonfleet")))
+        assert.is_true(modules(require("moonfleet").map))
+        assert.is_true(modules({ { debug.getinfo } }))
+        assert.is_true(modules({ require }))
+        assert.is_true(modules(_G))
+        _G.g_f = compile("return function() return require('x') end")
+        assert.is_true(body("return g_f()"))
+        _G.g_f = nil
+        string.g_trim = compile("return function() end") -- luacheck: ignore 142
+        codec.forget() -- now it is one of the library's
+        assert.is_true(modules(string.g_trim)) -- luacheck: ignore 143
+        string.g_trim = nil -- luacheck: ignore 142
+        codec.forget()
+    end)
+
     it("tell of globals", function()
         assert.is_false(codec.flags(codec.encode(compile("return function() return print end"))).globals)
         _G.g_v = 1

@@ -41,7 +41,7 @@
 
 #include "../runtime/buf.h"
 
-#define MF_CODEC_VERSION     2
+#define MF_CODEC_VERSION     3
 #define MF_CODEC_DEPTH       100000                      /* nested tables, functions and upvalues */
 #define MF_CODEC_GLOBALS_MAX ((size_t)500 * 1024 * 1024) /* bytes of snapshotted globals, by default */
 
@@ -50,6 +50,8 @@ enum mf_codec_flag {
     MF_CODEC_CLOSED = 2,  /* decoding once and calling many times cannot be told from decoding each time: no
                              table or user value of its own, no function that sets an upvalue or a global */
     MF_CODEC_REFS = 4,    /* REF occurs: the reader must remember objects (the codec's own business) */
+    MF_CODEC_MODULES = 8, /* it names something beyond the standard library, or what finds modules and code (require,
+                             load, debug, _G ...): what it does may depend on what the reader has loaded, and when */
 };
 
 struct mf_encoder;
@@ -84,6 +86,9 @@ struct mf_encoder *mf_encode_begin(lua_State *L, struct mf_buf *out, const struc
  *   cannot send a file handle (argument 2.log[3])
  * after which out is cut back to where the message began and the encoder needs no further call. */
 void mf_encode_value(lua_State *L, struct mf_encoder *e, int idx, const char *what, lua_Integer number);
+
+/* The reader will require modules because of the message, whatever its values refer to. */
+void mf_encode_modules(struct mf_encoder *e);
 
 /* Ends the message: writes the header byte and returns it. The caller may then pop the encoder. */
 unsigned mf_encode_end(lua_State *L, struct mf_encoder *e);

@@ -76,7 +76,7 @@ struct mf_decoder *mf_decode_begin(lua_State *L, const void *bytes, size_t len, 
     d->strings = d->objects = 0;
     d->budget = len;
     d->flags = mf_decoder_byte(L, d);
-    if (d->flags & ~(unsigned)(MF_CODEC_GLOBALS | MF_CODEC_CLOSED | MF_CODEC_REFS))
+    if (d->flags & ~(unsigned)(MF_CODEC_GLOBALS | MF_CODEC_CLOSED | MF_CODEC_REFS | MF_CODEC_MODULES))
         mf_decoder_malformed(L, d, "an unknown flag");
     return d;
 }

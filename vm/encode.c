@@ -87,6 +87,8 @@ static bool put_named(lua_State *L, struct mf_encoder *e)
     int count;
     if (!find_name(L, e, -1, parts, &count))
         return false;
+    if (!mf_names_is_standard(parts, count) || (lua_isfunction(L, -1) && !lua_iscfunction(L, -1)))
+        mf_encode_modules(e);
     mf_encoder_byte(L, e, MF_TAG_NAMED);
     mf_encoder_byte(L, e, (unsigned)count - 1);
     for (int i = 0; i < count; i++)
@@ -157,8 +159,10 @@ static bool put_table(lua_State *L, struct mf_encoder *e)
         lua_pop(L, 1);
     }
     if (environment || put_ref(L, e, &slot)) {
-        if (e->depth == 0 || e->frames[e->depth - 1].kind != FRAME_FUNC)
-            e->flags &= ~(unsigned)MF_CODEC_CLOSED; /* an environment may be passed on as a value */
+        if (e->depth == 0 || e->frames[e->depth - 1].kind != FRAME_FUNC) { /* an environment passed on as a value */
+            e->flags &= ~(unsigned)MF_CODEC_CLOSED;
+            e->flags |= environment ? MF_CODEC_MODULES : 0u;
+        }
         return false;
     }
     if (put_named(L, e) || mf_encoder_live_table(L, e))

@@ -91,6 +91,8 @@ static void queue(lua_State *L, struct mf_encoder *e, uint32_t env, int name, in
     if (value) {
         lua_pushvalue(L, value);
         lua_rawseti(L, -2, e->queue_tail);
+    } else if (mf_names_finds(lua_tostring(L, name))) {
+        mf_encode_modules(e);
     }
     lua_pop(L, 1);
 }
@@ -181,6 +183,8 @@ static void note_traits(struct mf_encoder *e, unsigned traits)
 {
     if (traits & (MF_ENGINE_SETS_GLOBAL | MF_ENGINE_SETS_UPVALUE))
         e->flags &= ~(unsigned)MF_CODEC_CLOSED;
+    if (traits & MF_ENGINE_USES_ENV)
+        mf_encode_modules(e);
 }
 
 /* Scans for the names in one environment, that of upvalue number at. */

@@ -219,6 +219,11 @@ void mf_encode_value(lua_State *L, struct mf_encoder *e, int idx, const char *wh
     put_protected(L, e, idx);
 }
 
+void mf_encode_modules(struct mf_encoder *e)
+{
+    e->flags |= MF_CODEC_MODULES;
+}
+
 unsigned mf_encode_end(lua_State *L, struct mf_encoder *e)
 {
     unsigned flags = e->flags;

@@ -12,8 +12,9 @@
 
 /* What mf_engine_scan saw in a function and all its inner functions. */
 enum mf_engine_trait {
-    MF_ENGINE_SETS_GLOBAL = 1, /* assigns a global, or uses the environment as a value (so it may) */
-    MF_ENGINE_SETS_UPVALUE = 2 /* assigns an upvalue of its own or of an outer function */
+    MF_ENGINE_SETS_GLOBAL = 1,  /* assigns a global, or uses the environment as a value (so it may) */
+    MF_ENGINE_SETS_UPVALUE = 2, /* assigns an upvalue of its own or of an outer function */
+    MF_ENGINE_USES_ENV = 4      /* uses the environment as a value */
 };
 
 /* Appends the bytecode of the Lua function at idx, with debug information, without the engine's fixed header; the

@@ -311,7 +311,7 @@ static void scan_function(struct scan *s, const unsigned char *parent, const uns
         memcpy(marks, root, sizeof marks);
     take_descriptors(&ahead, parent, marks);
     if (read_code(s, &c, marks, wanted) || names_constant(s, constants, wanted, "_G")) {
-        s->traits |= MF_ENGINE_SETS_GLOBAL;
+        s->traits |= MF_ENGINE_SETS_GLOBAL | MF_ENGINE_USES_ENV;
         all = true;
     }
     report_constants(s, constants, wanted, all);

@@ -6,7 +6,7 @@
  *   encode_each(fn)              what fn returns, called until it returns nil; no value is held in between
  *   unfinished()                 bytes of messages that are being written just now
  *   decode(bytes, trust, env)    the values; trust defaults to true; env is the table that takes the globals
- *   flags(bytes)                 a table of the header's flags: globals, closed
+ *   flags(bytes)                 a table of the header's flags: globals, closed, modules
  *   scan(fn)                     for tests of the engine: the names of globals that fn reads, in the order of its
  *                                bytecode, and whether it sets globals, and upvalues
  *   forget()                     drops the index of package.loaded
@@ -140,11 +140,13 @@ static int codec_flags(lua_State *L)
     size_t len;
     const char *bytes = luaL_checklstring(L, 1, &len);
     unsigned flags = len ? (unsigned char)bytes[0] : 0;
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 3);
     lua_pushboolean(L, (flags & MF_CODEC_GLOBALS) != 0);
     lua_setfield(L, -2, "globals");
     lua_pushboolean(L, (flags & MF_CODEC_CLOSED) != 0);
     lua_setfield(L, -2, "closed");
+    lua_pushboolean(L, (flags & MF_CODEC_MODULES) != 0);
+    lua_setfield(L, -2, "modules");
     return 1;
 }
 

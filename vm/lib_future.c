@@ -130,6 +130,11 @@ int mf_lib_push_encode_options(lua_State *L, int idx, struct mf_encode_options *
     return lua_istable(L, top) ? top : 0;
 }
 
+static bool has_modules(const struct mf_blob *message)
+{
+    return message && message->len > 0 && (message->data[0] & MF_CODEC_MODULES);
+}
+
 void mf_lib_submit(lua_State *L, struct mf_lib_future *object, struct mf_pool *pool, struct mf_future_spec *spec)
 {
     struct mf_fault fault;
@@ -141,6 +146,7 @@ void mf_lib_submit(lua_State *L, struct mf_lib_future *object, struct mf_pool *p
         mf_holds_export(spec->code->holds);
         mf_holds_export(spec->args ? spec->args->holds : NULL);
     }
+    spec->modules = spec->ndeps > 0 || has_modules(spec->code) || has_modules(spec->args);
     object->backend = pool->backend->name;
     object->future = mf_runtime_submit(pool, spec, &fault);
     if (object->future)

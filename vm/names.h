@@ -38,4 +38,10 @@ struct mf_name_part {
 };
 int mf_names_find(lua_State *L, int ud, int idx, struct mf_name_part parts[MF_NAMES_FIELDS + 1]);
 
+/* Is what was found there the standard library's, and nothing that finds modules or code? */
+bool mf_names_is_standard(const struct mf_name_part *parts, int count);
+
+/* Does the global of that name, the standard library's, find modules or code (require, load, debug ...)? */
+bool mf_names_finds(const char *global);
+
 #endif

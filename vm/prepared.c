@@ -264,6 +264,8 @@ void mf_prepared_encode(lua_State *L, struct mf_buf *out, int fn, int fn2, int p
     mf_encode_value(L, e, fn, "function", 0);
     mf_encode_value(L, e, fn2 ? fn2 : nil, "second function", 0);
     mf_encode_value(L, e, packages ? packages : nil, "packages", 0);
+    if (packages)
+        mf_encode_modules(e);
     lua_pushboolean(L, keep);
     mf_encode_value(L, e, -1, "keep", 0);
     mf_encode_end(L, e);
