@@ -228,13 +228,14 @@ describe("a task of the plan forks", function()
     end)
 
     it("may be made in a coroutine, and awaited there", function()
-        local results = {}
+        local results, ended = {}, 0
         local function work(k)
             local t = sequence(N)
             local f = mf.future(function() return k + #t end)
             local g = mf.future(H.square, k)
             coroutine.yield()
             results[k] = f:await() + g:await()
+            ended = ended + 1
         end
         local threads = {}
         for k = 1, 5 do
@@ -246,7 +247,7 @@ describe("a task of the plan forks", function()
                     assert(coroutine.resume(threads[k], k))
                 end
             end
-            return #results == 5
+            return ended == 5
         end, "all coroutines to end")
         for k = 1, 5 do
             assert.equal(k + N + k * k, results[k])
