@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
@@ -27,7 +28,8 @@
     X(EVP_MD_CTX_new)                                                                                                  \
     X(EVP_sha1)                                                                                                        \
     X(EVP_sha256)                                                                                                      \
-    X(HMAC)
+    X(HMAC)                                                                                                            \
+    X(OPENSSL_init_crypto)
 
 enum place {
 #define X(name) AT_##name,
@@ -40,7 +42,7 @@ enum place {
 static _Atomic(mf_library_function *) functions[FUNCTION_COUNT];
 static atomic_bool loaded;
 
-enum mf_err mf_hash_load(struct mf_fault *fault)
+static enum mf_err load(struct mf_fault *fault)
 {
     static const char *const symbols[] = {
 #define X(name) #name,
@@ -57,16 +59,27 @@ enum mf_err mf_hash_load(struct mf_fault *fault)
     return mf_library_load(&library, fault);
 }
 
-#define FUNCTION(name)     MF_LIBRARY_FUNCTION(name, functions[AT_##name])
-#define EVP_Digest         FUNCTION(EVP_Digest)
-#define EVP_DigestFinal_ex FUNCTION(EVP_DigestFinal_ex)
-#define EVP_DigestInit_ex  FUNCTION(EVP_DigestInit_ex)
-#define EVP_DigestUpdate   FUNCTION(EVP_DigestUpdate)
-#define EVP_MD_CTX_free    FUNCTION(EVP_MD_CTX_free)
-#define EVP_MD_CTX_new     FUNCTION(EVP_MD_CTX_new)
-#define EVP_sha1           FUNCTION(EVP_sha1)
-#define EVP_sha256         FUNCTION(EVP_sha256)
-#define HMAC               FUNCTION(HMAC)
+#define FUNCTION(name)      MF_LIBRARY_FUNCTION(name, functions[AT_##name])
+#define EVP_Digest          FUNCTION(EVP_Digest)
+#define EVP_DigestFinal_ex  FUNCTION(EVP_DigestFinal_ex)
+#define EVP_DigestInit_ex   FUNCTION(EVP_DigestInit_ex)
+#define EVP_DigestUpdate    FUNCTION(EVP_DigestUpdate)
+#define EVP_MD_CTX_free     FUNCTION(EVP_MD_CTX_free)
+#define EVP_MD_CTX_new      FUNCTION(EVP_MD_CTX_new)
+#define EVP_sha1            FUNCTION(EVP_sha1)
+#define EVP_sha256          FUNCTION(EVP_sha256)
+#define HMAC                FUNCTION(HMAC)
+#define OPENSSL_init_crypto FUNCTION(OPENSSL_init_crypto)
+
+/* A program may call exit while other threads still talk over encrypted connections, so the library must not tidy up. That
+ * has to be said before anything else is asked of it. */
+enum mf_err mf_hash_load(struct mf_fault *fault)
+{
+    enum mf_err e = load(fault);
+    if (e == MF_OK)
+        OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+    return e;
+}
 
 /* --- Digests ------------------------------------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "hash.h"
 #include "sys.h"
 #include "sys_fd.h"
 
@@ -74,8 +75,10 @@ _Atomic(mf_library_function *) mf_ssh_functions[MF_SSH_FUNCTION_COUNT];
 static atomic_bool loaded;
 static pthread_once_t once = PTHREAD_ONCE_INIT; /* the library's own initialisation is not thread-safe */
 
+/* libcrypto first, if that is what it uses: see mf_hash_load. */
 static void prepare_library(void)
 {
+    mf_hash_load(NULL);
     libssh2_init(0);
 }
 

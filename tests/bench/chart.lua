@@ -2,7 +2,7 @@
 local chart = {}
 
 local WIDTH, LABEL, BAR, PANEL_HEAD, GAP, COLUMNS = 520, 130, 13, 26, 18, 2
-local COLOURS = { ours = "#2563a8", peer = "#b8bec6" }
+local COLOURS = { ours = "#2563a8", peer = "#b8bec6", clear = "#e4e6e9" }
 
 local function escaped(text)
     return (text:gsub("[&<>]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }))

@@ -23,7 +23,8 @@ local filter = os.getenv("MOONFLEET_BENCH") or ""
 local ROUNDS, SLOW, LIMIT = 3, 15, 180
 local REFUSED = 3
 
--- What is compared: `more` when a larger figure is the better one; `floor`: what plain C takes, and in our unit.
+-- What is compared: `more` when a larger figure is the better one; `floor`: what plain C takes, and in our unit; `least`
+-- and `most`: figures beyond are noise, and count as those.
 local workloads = {
     { id = "first", title = "W1 cold pool of 2 to first result", unit = "ms", floor = "thread_start", scale = 2e-3 },
     { id = "round_trip", title = "W2 round trip", unit = "us", floor = "cond_round_trip" },
@@ -31,10 +32,10 @@ local workloads = {
     { id = "map", title = "W4 map over 1e6, each", unit = "ns", floor = "sum_integer" },
     { id = "string", title = "W5 64 MB, each way", unit = "GB/s", more = true, floor = "memcpy_rate" },
     { id = "records", title = "W6 100,000 records and back", unit = "ms" },
-    { id = "pi", title = "W7 pi, 2 workers over 1", unit = "x", more = true, floor = "two_thread_speedup" },
+    { id = "pi", title = "W7 pi, 2 workers over 1", unit = "x", more = true, floor = "two_thread_speedup", most = 2 },
     { id = "idle", title = "W8 an idle worker's memory", unit = "MB" },
-    { id = "numbers", title = "W9 copied of 400 MB of numbers", unit = "MB" },
-    { id = "objects", title = "W9 copied of 400 MB of objects", unit = "MB" },
+    { id = "numbers", title = "W9 copied of 400 MB of numbers", unit = "MB", least = 0.1 },
+    { id = "objects", title = "W9 copied of 400 MB of objects", unit = "MB", least = 0.1 },
     { id = "tail", title = "W10 long tail, over the ideal", unit = "x" },
     { id = "queued_memory", title = "W11 a queued task's memory", unit = "bytes" },
     { id = "queued_time", title = "W11 queueing a task", unit = "us" },
@@ -60,7 +61,8 @@ local contestants = {}
 
 local function add(name, group, command, version)
     contestants[#contestants + 1] = {
-        name = name, group = group, command = command, version = version, ssh = name:find("ssh$") ~= nil,
+        name = name, group = group, command = command, version = version, ssh = name:find("ssh$") ~= nil
+            or group == "clear",
     }
 end
 
@@ -99,6 +101,7 @@ end
 for _, way in ipairs({ "cluster", "ssh", "fork", "multisession", "multicore" }) do
     add_peer("R " .. way, "peer", ("Rscript %s %s"):format(quoted(here .. "peers/peer.R"), way))
 end
+add_peer("R clear", "clear", ("Rscript %s clear"):format(quoted(here .. "peers/peer.R")))
 add_peer("GNU parallel", "peer", ("sh %s"):format(quoted(here .. "peers/parallel.sh")))
 
 -- Texts -------------------------------------------------------------------------------------------------------------
@@ -193,15 +196,25 @@ end
 
 local line = "%-34s %12s %-10s %12s %-20s %8s %12s %8s"
 
+-- How far the one is ahead of the other.
+local function compare(workload, ours, peer)
+    local function bounded(x) return math.min(math.max(x, workload.least or x), workload.most or math.huge) end
+    local a, b = bounded(ours.median), bounded(peer.median)
+    return workload.more and a / b or b / a
+end
+
 local function show(workload, result)
     local ours, peer = best(result, "ours", workload.more), best(result, "peer", workload.more)
-    local ahead = ours and peer and (workload.more and ours.median / peer.median or peer.median / ours.median)
+    local ahead = ours and peer and compare(workload, ours, peer)
     local over = ours and result.floor and (workload.more and result.floor / ours.median or ours.median / result.floor)
     local text = line:format(workload.title, figure(ours and ours.median, workload.unit),
         ours and ours.name:match("%S+$") or "", figure(peer and peer.median), peer and peer.name or "no peer",
         ahead and figure(ahead) .. " x" or "-", figure(result.floor), over and figure(over) .. " x" or "-")
     print((text:gsub("%s+$", "")))
     for _, entry in ipairs(result) do
+        if entry.group == "clear" and entry.median then
+            print(("    unencrypted, %s: %s"):format(entry.name, figure(entry.median, workload.unit)))
+        end
         if entry.failed then
             print(("    %s failed: %s"):format(entry.name, entry.failed))
         end
@@ -236,7 +249,6 @@ local function main()
         mf.cores(), ROUNDS, SLOW))
     print("not installed: " .. (#absent > 0 and table.concat(absent, ", ") or "nothing")
         .. " (sh scripts/deps.sh bench-peers)")
-    print("R ssh logs in by SSH, but its data cross in the clear, by a port of their own")
     print(line:format("work", "ours", "", "best peer", "", "ahead by", "plain C", "over it"))
     for _, workload in ipairs(workloads) do
         if workload.id:find(filter) or workload.title:find(filter) then

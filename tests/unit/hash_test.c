@@ -1,9 +1,10 @@
-/* Digests and base64 against published vectors; files; text that is no base64. */
+/* Digests and base64 against published vectors; files; text that is no base64; digests while the process ends. */
 #include "check.h"
 
-#include <string.h>
-#include <unistd.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../../runtime/hash.h"
 
@@ -79,8 +80,29 @@ static void test_wipe(void)
         CHECK(secret[i] == 0);
 }
 
+/* Called when the process ends, after whatever the library has registered for that. */
+static void hash_at_end(void)
+{
+    unsigned char sum[MF_HASH_SHA256];
+    _exit(mf_hash_sha256("abc", 3, sum) && sum[0] == 0xba ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+static void test_end(void)
+{
+    unsigned char sum[MF_HASH_SHA256];
+    int status = -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        atexit(hash_at_end);
+        exit(mf_hash_sha256("", 0, sum) ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS);
+}
+
 int main(void)
 {
+    test_end(); /* before anything else has loaded the library */
     test_digests();
     test_file();
     test_base64();

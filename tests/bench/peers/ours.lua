@@ -285,16 +285,22 @@ local function count_words(path)
     local file = gzipped and assert(io.popen("gzip -dc " .. path)) or assert(io.open(path))
     for block, rest in
         function()
-            return file:read(1 << 16, "l")
+            return file:read(1 << 18, "l")
         end
     do
-        for word in (block .. (rest or "")):gmatch("%S+") do
-            local n = counts[word]
-            counts[word] = n and n + 1 or 1
+        for word in (block .. (rest or "")):gmatch("[!-\255]+") do -- one range, which is matched faster than %S
+            counts[word] = (counts[word] or 0) + 1
         end
     end
     file:close()
     return counts
+end
+
+local function add_counts(total, counts)
+    for word, n in pairs(counts) do
+        total[word] = (total[word] or 0) + n
+    end
+    return total
 end
 
 local function words(suffix)
@@ -303,13 +309,9 @@ local function words(suffix)
     for i = 1, 16 do
         paths[i] = ("%s/%02d%s"):format(folder, i, suffix)
     end
-    local total, sum = {}, 0
+    local total, sum = nil, 0
     local taken = timed(function()
-        for _, counts in mf.imap(paths, count_words, { chunk = 1 }) do
-            for word, n in pairs(counts) do
-                total[word] = (total[word] or 0) + n
-            end
-        end
+        total = mf.mapreduce(paths, count_words, add_counts, { chunk = 2 })
     end)
     for _, n in pairs(total) do
         sum = sum + n

@@ -3,8 +3,10 @@
 #     Rscript peer.R WAY WORKLOAD [FOLDER]     prints one figure, in the unit that compare.lua names
 #     Rscript peer.R WAY --version             what is installed, or an error
 #
-# WAY is cluster (parallel, PSOCK), ssh (the same on other hosts: n1 to n8 in the ssh configuration that
-# MOONFLEET_BENCH_SSH names), fork (parallel, mclapply), multisession or multicore (future and future.apply).
+# WAY is cluster (parallel, PSOCK), ssh (parallelly, what plan(cluster) makes of hosts: n1 to n8 in the ssh configuration
+# that MOONFLEET_BENCH_SSH names; the data go through the tunnel), clear (parallel, on the same hosts: it logs in by SSH,
+# but its data cross in the clear by a port of their own), fork (parallel, mclapply), multisession or multicore (future
+# and future.apply).
 # A workload that a way has no means for is refused with exit code 3.
 
 words <- commandArgs(trailingOnly = TRUE)
@@ -19,7 +21,7 @@ pi_draws <- 1e6
 now <- function() as.numeric(Sys.time())
 refuse <- function() quit(status = 3)
 
-if (way %in% c("cluster", "fork", "ssh")) {
+if (way %in% c("cluster", "fork", "ssh", "clear")) {
     library(parallel)
 } else {
     suppressMessages({
@@ -30,7 +32,8 @@ if (way %in% c("cluster", "fork", "ssh")) {
 }
 if (words[2] == "--version") {
     cat("R", as.character(getRversion()),
-        if (way %in% c("multisession", "multicore")) paste("future", packageVersion("future")), "\n")
+        if (way %in% c("multisession", "multicore")) paste("future", packageVersion("future")),
+        if (way == "ssh") paste("parallelly", packageVersion("parallelly")), "\n")
     quit()
 }
 
@@ -40,23 +43,29 @@ pool <- NULL
 
 start <- function(n = workers) {
     if (way == "cluster") pool <<- makeCluster(n)
-    if (way %in% c("multisession", "multicore")) plan(way, workers = n)
+    if (way %in% c("multisession", "multicore")) plan(way, workers = I(n)) # I: one is a process, too
     if (way == "fork") options(mc.cores = n)
 }
 
 start_hosts <- function(n) {
-    pool <<- makeCluster(paste0("n", 1:n), master = "127.0.0.1",
-                         rshcmd = paste("ssh -F", Sys.getenv("MOONFLEET_BENCH_SSH")))
+    hosts <- paste0("n", 1:n)
+    config <- Sys.getenv("MOONFLEET_BENCH_SSH")
+    pool <<- if (way == "ssh") {
+        parallelly::makeClusterPSOCK(hosts, rshcmd = "ssh", rshopts = c("-F", config), rscript = "Rscript")
+    } else {
+        makeCluster(hosts, master = "127.0.0.1", rshcmd = paste("ssh -F", config))
+    }
 }
 
 stop_workers <- function() {
-    if (way %in% c("cluster", "ssh")) stopCluster(pool)
+    if (!is.null(pool)) stopCluster(pool)
+    pool <<- NULL
     if (way == "multisession") plan("sequential")
 }
 
 call_one <- function(fn, x) {
     switch(way,
-           cluster = , ssh = clusterCall(pool[1], fn, x)[[1]],
+           cluster = , ssh = , clear = clusterCall(pool[1], fn, x)[[1]],
            fork = mccollect(mcparallel(fn(x)))[[1]],
            value(future(fn(x))))
 }
@@ -164,14 +173,14 @@ work <- list(
     },
     pi = function() {
         draws <- pi_draws
-        inside <- function(i) {
+        inside <- compiler::cmpfun(function(i) {
             set.seed(i)
             x <- runif(draws)
             y <- runif(draws)
             count <- 0
             for (k in seq_len(draws)) if (x[k] * x[k] + y[k] * y[k] <= 1) count <- count + 1
             count
-        }
+        })
         taken <- sapply(c(1, workers), function(n) {
             warm(n)
             if (way == "cluster") clusterExport(pool, "draws", environment())
@@ -223,7 +232,7 @@ work <- list(
     }
 )
 
-if (way == "ssh") work <- remote_work
+if (way %in% c("ssh", "clear")) work <- remote_work
 if (is.null(work[[words[2]]])) refuse()
 cat(format(work[[words[2]]](), digits = 8), "\n")
 stop_workers()
