@@ -3,13 +3,14 @@
 #     Rscript peer.R WAY WORKLOAD [FOLDER]     prints one figure, in the unit that compare.lua names
 #     Rscript peer.R WAY --version             what is installed, or an error
 #
-# WAY is cluster (parallel, PSOCK), ssh (parallelly, what plan(cluster) makes of hosts: n1 to n8 in the ssh configuration
-# that MOONFLEET_BENCH_SSH names; the data go through the tunnel), clear (parallel, on the same hosts: it logs in by SSH,
-# but its data cross in the clear by a port of their own), fork (parallel, mclapply), multisession or multicore (future
-# and future.apply).
+# WAY is cluster (parallel, PSOCK), ssh (the same on other hosts: n1 to n8 in the ssh configuration that
+# MOONFLEET_BENCH_SSH names; its data go through the tunnel, as future's plan(cluster) has it), clear (parallel's own
+# default: it logs in by SSH, but its data cross in the clear by a port of their own), fork (parallel, mclapply),
+# multisession or multicore (future and future.apply).
 # A workload that a way has no means for is refused with exit code 3.
 
 words <- commandArgs(trailingOnly = TRUE)
+here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE)))
 way <- words[1]
 workers <- 2
 tasks <- 20000
@@ -32,8 +33,7 @@ if (way %in% c("cluster", "fork", "ssh", "clear")) {
 }
 if (words[2] == "--version") {
     cat("R", as.character(getRversion()),
-        if (way %in% c("multisession", "multicore")) paste("future", packageVersion("future")),
-        if (way == "ssh") paste("parallelly", packageVersion("parallelly")), "\n")
+        if (way %in% c("multisession", "multicore")) paste("future", packageVersion("future")), "\n")
     quit()
 }
 
@@ -48,13 +48,8 @@ start <- function(n = workers) {
 }
 
 start_hosts <- function(n) {
-    hosts <- paste0("n", 1:n)
-    config <- Sys.getenv("MOONFLEET_BENCH_SSH")
-    pool <<- if (way == "ssh") {
-        parallelly::makeClusterPSOCK(hosts, rshcmd = "ssh", rshopts = c("-F", config), rscript = "Rscript")
-    } else {
-        makeCluster(hosts, master = "127.0.0.1", rshcmd = paste("ssh -F", config))
-    }
+    shell <- if (way == "ssh") paste("sh", file.path(here, "tunnel.sh")) else "ssh -F"
+    pool <<- makeCluster(paste0("n", 1:n), master = "127.0.0.1", rshcmd = paste(shell, Sys.getenv("MOONFLEET_BENCH_SSH")))
 }
 
 stop_workers <- function() {
