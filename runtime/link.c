@@ -91,9 +91,10 @@ unsigned mf_link_wants(const struct mf_link *l)
 {
     const struct mf_stream_table *table = l->stream->table;
     bool writing = !l->gone && mf_link_pending(l) > 0;
+    unsigned bulk = l->in_large || mf_link_pending(l) > MF_MSG_INLINE ? MF_LOOP_BULK : 0u;
     if (table->wants)
-        return table->wants(l->stream, writing);
-    return MF_LOOP_READ | (writing ? MF_LOOP_WRITE : 0u);
+        return table->wants(l->stream, writing) | bulk;
+    return MF_LOOP_READ | (writing ? MF_LOOP_WRITE : 0u) | bulk;
 }
 
 void mf_link_trust(struct mf_link *l)

@@ -37,6 +37,7 @@ struct mf_loop {
     int event[2];
     int waiting; /* threads that want to turn */
     int again;   /* watches with MF_LOOP_AGAIN */
+    int bulk;    /* watches with MF_LOOP_BULK */
     bool turning, polling, stale, handed;
     atomic_bool woken, kicked, asleep;
 };
@@ -124,12 +125,18 @@ static bool make_room(struct mf_loop *l)
     return true;
 }
 
+static void count_flags(struct mf_loop *l, unsigned before, unsigned now)
+{
+    l->again += ((now & MF_LOOP_AGAIN) != 0) - ((before & MF_LOOP_AGAIN) != 0);
+    l->bulk += ((now & MF_LOOP_BULK) != 0) - ((before & MF_LOOP_BULK) != 0);
+}
+
 enum mf_err mf_loop_add(struct mf_loop *l, struct mf_loop_watch *watch)
 {
     if (!make_room(l))
         return MF_ENOMEM;
     l->count++;
-    l->again += (watch->events & MF_LOOP_AGAIN) != 0;
+    count_flags(l, 0, watch->events);
     watch->slot = 0;
     mf_list_insert(&l->watches, &watch->link);
     make_stale(l);
@@ -145,7 +152,7 @@ void mf_loop_change(struct mf_loop *l, struct mf_loop_watch *watch, unsigned eve
 {
     if (watch->events == events)
         return;
-    l->again += ((events & MF_LOOP_AGAIN) != 0) - ((watch->events & MF_LOOP_AGAIN) != 0);
+    count_flags(l, watch->events, events);
     watch->events = events;
     if (watch->slot && !l->polling)
         l->table->polls[watch->slot].events = poll_events(events);
@@ -159,7 +166,7 @@ void mf_loop_remove(struct mf_loop *l, struct mf_loop_watch *watch)
         return;
     mf_list_remove(&watch->link);
     l->count--;
-    l->again -= (watch->events & MF_LOOP_AGAIN) != 0;
+    count_flags(l, watch->events, 0);
     if (watch->slot)
         l->table->watches[watch->slot] = NULL;
     watch->slot = 0;
@@ -287,10 +294,10 @@ static enum mf_err turn_once(struct mf_loop *l, uint64_t deadline, uint64_t spin
 {
     if (l->stale)
         copy_watches(l);
-    bool held = l->again > 0;
+    bool held = l->again > 0, bulk = l->bulk > 0;
     l->polling = true;
     pthread_mutex_unlock(l->lock);
-    int n = held ? wait_for_any(l, 0, 0) : wait_for_any(l, deadline, spin);
+    int n = held ? wait_for_any(l, 0, 0) : wait_for_any(l, deadline, bulk ? 0 : spin);
     bool interrupted = n < 0 && errno == EINTR;
     pthread_mutex_lock(l->lock);
     l->polling = false;

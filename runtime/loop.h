@@ -18,6 +18,7 @@ enum mf_loop_event {
     MF_LOOP_WRITE = 2,
     MF_LOOP_HANGUP = 4, /* reported whether asked for or not: the other end is gone, or the descriptor is broken */
     MF_LOOP_AGAIN = 8,  /* asked for: be called at the next turn without waiting; reported as MF_LOOP_READ */
+    MF_LOOP_BULK = 16,  /* asked for: much is on its way, so sleep instead of spinning; never reported */
 };
 
 /* One watched descriptor; part of the caller's struct. The caller sets fd, events and ready before the add and leaves the

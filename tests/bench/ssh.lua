@@ -125,10 +125,10 @@ return function(tools)
             measure = tools.many_futures, at_most = 20, warm = ready(2, transport),
         })
         row("64 MB to a node", "MB/s", {
-            measure = up, floor = bare(transport, "up"), least_ratio = 0.9, warm = ready(1, transport), rounds = 3,
+            measure = up, floor = bare(transport, "up"), least_ratio = 0.9, warm = ready(1, transport), rounds = 7,
         })
         row("64 MB from a node", "MB/s", {
-            measure = down, floor = bare(transport, "down"), least_ratio = 0.9, warm = ready(1, transport), rounds = 3,
+            measure = down, floor = bare(transport, "down"), least_ratio = 0.9, warm = ready(1, transport), rounds = 7,
             prepare = put_text,
         })
         row("8 hosts ready", "ms", {

@@ -294,6 +294,30 @@ static void test_plain_wants(void)
     close_pair(&p);
 }
 
+/* While much is on its way, in either direction, nobody need spin for it. */
+static void test_bulk_wants(void)
+{
+    struct pair p;
+    static unsigned char bytes[100000];
+    const struct mf_msg_part part = {bytes, sizeof bytes};
+    unsigned char head[MF_MSG_HEAD];
+    open_pair(&p);
+    for (int i = 0; i < 2; i++)
+        CHECK(mf_link_queue(p.link[0], MF_MSG_CODE, 1, &part, 1) == MF_OK);
+    CHECK(mf_link_wants(p.link[0]) == (MF_LOOP_READ | MF_LOOP_WRITE));
+    CHECK(mf_link_queue(p.link[0], MF_MSG_CODE, 1, &part, 1) == MF_OK);
+    CHECK(mf_link_wants(p.link[0]) == (MF_LOOP_READ | MF_LOOP_WRITE | MF_LOOP_BULK));
+    close_pair(&p);
+    open_pair(&p);
+    mf_msg_pack_head(head, &(struct mf_msg_head){.length = sizeof bytes, .kind = MF_MSG_CODE, .id = 1});
+    CHECK(write(mf_link_fd(p.link[0]), head, sizeof head) == (ssize_t)sizeof head);
+    CHECK(write(mf_link_fd(p.link[0]), bytes, 10) == 10);
+    for (size_t i = 0; i < sizeof head + 10; i++) /* also where a test reads byte by byte */
+        CHECK(mf_link_read(p.link[1], NULL) == MF_OK);
+    CHECK(mf_link_wants(p.link[1]) == (MF_LOOP_READ | MF_LOOP_BULK));
+    close_pair(&p);
+}
+
 static void test_too_long(void)
 {
     struct pair p;
@@ -317,6 +341,7 @@ int main(void)
     test_trickle();
     test_holding_stream();
     test_plain_wants();
+    test_bulk_wants();
     test_too_long();
     mf_link_free(NULL);
     return check_report();

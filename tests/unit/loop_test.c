@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../runtime/loop.h"
@@ -165,6 +166,29 @@ static void test_time(void)
     mf_loop_wake(loop);
     CHECK(mf_loop_turn(loop, MF_SYS_NEVER, 0) == MF_OK);
     CHECK(mf_loop_turn(loop, 0, 0) == MF_ETIMEDOUT); /* one turn was woken, not two */
+    close_loop(loop);
+}
+
+static uint64_t used_time(void)
+{
+    struct timespec t;
+    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Where much is on its way, the wait takes no processor's time, whatever spinning is asked for. */
+static void test_bulk(void)
+{
+    struct mf_loop *loop = open_loop();
+    struct end a;
+    open_end(&a, loop, MF_LOOP_READ | MF_LOOP_BULK);
+    uint64_t before = used_time();
+    CHECK(mf_loop_turn(loop, mf_sys_now() + 200000000, 1000000000) == MF_ETIMEDOUT && used_time() - before < 50000000);
+    say(&a);
+    CHECK(mf_loop_turn(loop, MF_SYS_NEVER, 1000000000) == MF_OK && a.events == MF_LOOP_READ);
+    mf_loop_change(loop, &a.watch, MF_LOOP_READ);
+    mf_loop_change(loop, &a.watch, MF_LOOP_READ | MF_LOOP_BULK);
+    close_end(&a);
     close_loop(loop);
 }
 
@@ -376,6 +400,7 @@ int main(void)
     test_many();
     test_remove_in_callback();
     test_time();
+    test_bulk();
     test_signals();
     alarm(60);
     test_add_while_turning();
