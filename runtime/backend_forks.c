@@ -134,7 +134,7 @@ static bool stays(struct mf_worker *w)
     uint64_t now = mf_sys_now();
     if (atomic_load(&w->pool->queue.pending) > 0)
         return a->kept == 0;
-    if (w->live || w->pool->mean >= KEPT_NS || w->pool->closing || w->pool->retired)
+    if (w->live || a->modules || w->pool->mean >= KEPT_NS || w->pool->closing || w->pool->retired)
         return false;
     if (a->kept == 0) {
         a->kept = now + KEPT_NS;

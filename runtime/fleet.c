@@ -75,6 +75,7 @@ static bool send_one(struct mf_peer *a, struct mf_future *f)
         return false;
     }
     a->kept = 0;
+    a->modules = f->modules;
     flight->end = mf_link_bytes(a->link).written + mf_link_pending(a->link);
     mf_peer_start_ready(a);
     mf_owner_alarm(a->pool->owner, mf_sys_now() + (flight->lane ? a->pool->heartbeat : OVERDUE_NS));

@@ -56,6 +56,7 @@ struct mf_peer {
     bool dying;              /* it was sent a signal that ends it, or has said BYE */
     bool behind;             /* what was sent ahead was asked back: it gets no more before it has done something */
     bool dismissed;          /* it was asked to end */
+    bool modules;            /* its last task could look at modules (mf_future): those that follow can, as a rule */
     bool asked;              /* it was sent SIGTERM, because its task did not stop */
     bool reading;            /* its link is being read, which may let go of the lock: it must not be ended now */
     const char *doom;        /* why it shall be ended as soon as its link is not being read any more; or NULL */

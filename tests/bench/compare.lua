@@ -23,8 +23,8 @@ local filter = os.getenv("MOONFLEET_BENCH") or ""
 local ROUNDS, SLOW, LIMIT = 3, 15, 180
 local REFUSED = 3
 
--- What is compared: `more` when a larger figure is the better one; `floor`: what plain C takes, and in our unit; `least`
--- and `most`: figures beyond are noise, and count as those.
+-- What is compared: `more` when a larger figure is the better one; `floor`: what plain C takes, and in our unit;
+-- `least` and `most`: figures beyond are noise, and count as those.
 local workloads = {
     { id = "first", title = "W1 cold pool of 2 to first result", unit = "ms", floor = "thread_start", scale = 2e-3 },
     { id = "round_trip", title = "W2 round trip", unit = "us", floor = "cond_round_trip" },
