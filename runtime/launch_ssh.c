@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hash.h"
 #include "log.h"
 #include "sys.h"
 #include "sys_fd.h"
@@ -203,12 +202,6 @@ static const char *library_cannot(const struct mf_launch_ssh *l)
     return "";
 }
 
-/* Loads what the transport over libssh2 needs: that, and digests for known_hosts and uploads. */
-static bool has_libraries(struct mf_fault *fault)
-{
-    return mf_ssh_load(fault) == MF_OK && mf_hash_load(fault) == MF_OK;
-}
-
 static enum mf_err choose(struct mf_launch_ssh *l)
 {
     struct mf_fault missing;
@@ -224,7 +217,7 @@ static enum mf_err choose(struct mf_launch_ssh *l)
     if (*why)
         return by_program(l, why);
     bool other = l->options.transport != MF_LAUNCH_LIBSSH2 && have;
-    if (!has_libraries(&missing))
+    if (mf_ssh_load(&missing) != MF_OK)
         return other ? by_program(l, missing.text) : mf_launch_fail(l, missing.code, "%s", missing.text);
     enum mf_err e = mf_launch_by_libssh2(l);
     if (e == MF_OK || e == MF_EINTR || !other || !l->program_why[0])

@@ -16,7 +16,8 @@
 
 struct mf_ssh; /* a session */
 
-/* Loads libssh2 and makes it ready, if that was not done yet; what needs it does so, too. MF_ESYS and a fault that says what
+/* Loads libssh2 and libcrypto, which is needed beside it (digests, known_hosts), and makes them ready, if that was not done
+ * yet; what needs them does so, too. MF_ESYS and a fault that says what
  * is missing and what to do, also later from these. */
 enum mf_err mf_ssh_load(struct mf_fault *fault);
 

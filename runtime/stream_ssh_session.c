@@ -75,10 +75,8 @@ _Atomic(mf_library_function *) mf_ssh_functions[MF_SSH_FUNCTION_COUNT];
 static atomic_bool loaded;
 static pthread_once_t once = PTHREAD_ONCE_INIT; /* the library's own initialisation is not thread-safe */
 
-/* libcrypto first, if that is what it uses: see mf_hash_load. */
 static void prepare_library(void)
 {
-    mf_hash_load(NULL);
     libssh2_init(0);
 }
 
@@ -96,6 +94,8 @@ enum mf_err mf_ssh_load(struct mf_fault *fault)
                                               .functions = mf_ssh_functions,
                                               .loaded = &loaded};
     enum mf_err e = mf_library_load(&library, fault);
+    if (e == MF_OK)
+        e = mf_hash_load(fault); /* before libssh2 uses libcrypto, too: see there */
     if (e == MF_OK)
         pthread_once(&once, prepare_library);
     return e;
