@@ -70,12 +70,25 @@ static enum mf_err start(struct mf_pool *pool, int slot, uint64_t live, struct m
     return e;
 }
 
+/* Forks for any task that run what everywhere asked of new workers, and have been given nothing else yet. */
+static size_t count_coming(const struct mf_pool *pool)
+{
+    size_t n = 0;
+    for (int i = 0; i < pool->size; i++) {
+        struct mf_peer *a = mf_peer_at(pool, i);
+        n += a && !a->dying && a->lanes[0]->live == 0 && a->n > 0 && mf_peer_flight(a, a->n - 1)->setup;
+    }
+    return n;
+}
+
 /* The next task to find a worker for; NULL when there is none, or it has to wait for the worker that was made for it. */
 static struct mf_future *next_to_serve(struct mf_pool *pool)
 {
     struct mf_future *f = mf_queue_first(&pool->queue);
     uint64_t live = f ? mf_future_live(f) : 0;
-    return live && !pool->fresh && mf_pool_has_live(pool, live) ? NULL : f;
+    if (!live)
+        return f && count_coming(pool) < atomic_load(&pool->queue.pending) - pool->queue.pinned ? f : NULL;
+    return !pool->fresh && mf_pool_has_live(pool, live) ? NULL : f;
 }
 
 static bool is_idle(const struct mf_peer *a)

@@ -37,13 +37,19 @@ static bool has_room(const struct mf_peer *a)
            mf_link_pending(a->link) <= BACKLOG;
 }
 
+/* Can the first future that is pinned to the lane look at modules? */
+static bool first_looks(const struct mf_worker *lane)
+{
+    return MF_LIST_ENTRY(lane->pinned.next, struct mf_future, link)->modules;
+}
+
 /* A lane that a future is pinned to which may be sent, else NULL. Once one had to be held, a lane gets its next when it has
  * none: all that is sent for a busy worker would fill the room. */
 static struct mf_worker *pinned_lane(const struct mf_peer *a)
 {
     unsigned most = a->nheld ? 1 : ahead(a->pool);
     for (int i = 0; a->pool->queue.pinned && i < a->nlanes; i++)
-        if (!mf_list_empty(&a->lanes[i]->pinned) && a->lanes[i]->pins < most)
+        if (!mf_list_empty(&a->lanes[i]->pinned) && a->lanes[i]->pins < most && !(a->kept && first_looks(a->lanes[i])))
             return a->lanes[i];
     return NULL;
 }

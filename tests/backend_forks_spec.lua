@@ -167,6 +167,11 @@ describe("a task of the plan forks", function()
                     assert.equal(module.n, H.value(make()), name)
                 end
             end
+            for _ = 1, 20 do -- and everywhere
+                assert.equal(2, H.value(mf.future(math.abs, -2)))
+                module.n = module.n + 1
+                assert.same({ module.n, module.n, n = 2 }, mf.everywhere(function() return module.n end))
+            end
             package.path, package.loaded.bf_state = path, nil
             of_module = nil -- luacheck: ignore 111
         end)

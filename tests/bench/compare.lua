@@ -29,6 +29,7 @@ local workloads = {
     { id = "first", title = "W1 cold pool of 2 to first result", unit = "ms", floor = "thread_start", scale = 2e-3 },
     { id = "round_trip", title = "W2 round trip", unit = "us", floor = "cond_round_trip" },
     { id = "tasks", title = "W3 20,000 tasks, each", unit = "us", floor = "queue_task", scale = 1e-3 },
+    { id = "batches", title = "W3 20,000 tasks in batches, each", unit = "us" },
     { id = "map", title = "W4 map over 1e6, each", unit = "ns", floor = "sum_integer" },
     { id = "string", title = "W5 64 MB, each way", unit = "GB/s", more = true, floor = "memcpy_rate" },
     { id = "records", title = "W6 100,000 records and back", unit = "ms" },

@@ -94,6 +94,19 @@ function work.tasks()
     return 1e6 / TASKS * taken
 end
 
+function work.batches()
+    warm()
+    local xs = {}
+    for i = 1, TASKS do
+        xs[i] = i
+    end
+    local taken, values = timed(function()
+        return mf.map(xs, trivial)
+    end)
+    assert(#values == TASKS and values[TASKS] == TASKS)
+    return 1e6 / TASKS * taken
+end
+
 function work.map()
     warm()
     local xs = {}

@@ -140,6 +140,14 @@ work <- list(
         stopifnot(length(values) == n, values[[n]] == n)
         1e6 / n * taken
     },
+    batches = function() {
+        warm()
+        began <- now()
+        values <- map(identity, seq_len(tasks))
+        taken <- now() - began
+        stopifnot(length(values) == tasks, values[[tasks]] == tasks)
+        1e6 / tasks * taken
+    },
     map = function() {
         warm()
         began <- now()

@@ -165,6 +165,10 @@ class Joblib:
     def each(self, fn, xs):
         return self.map(fn, xs)
 
+    def one_by_one(self, fn, xs):
+        import joblib
+        return joblib.Parallel(n_jobs=WORKERS, batch_size=1)(self.delayed(fn)(x) for x in xs)
+
     def close(self):
         self.parallel.__exit__(None, None, None)
         from joblib.externals.loky import get_reusable_executor
@@ -270,10 +274,19 @@ def tasks(way):
         futures = [pool.submit(trivial, i) for i in range(n)]
         values = [pool.result(f) for f in futures]
     else:
-        values = pool.each(trivial, list(range(n)))
+        values = getattr(pool, "one_by_one", pool.each)(trivial, list(range(n)))
     taken = now() - start
     assert values == list(range(n))
     return 1e6 / n * taken
+
+
+def batches(way):
+    pool, xs = warm(way), list(range(TASKS))
+    start = now()
+    values = list(pool.map(trivial, xs))
+    taken = now() - start
+    assert values == xs
+    return 1e6 / TASKS * taken
 
 
 def map_elements(way):
@@ -409,10 +422,10 @@ def means(way):
 
 
 WORKLOADS = {
-    "first": first_result, "round_trip": round_trip, "tasks": tasks, "map": map_elements, "string": string,
-    "records": records, "pi": pi_speed_up, "idle": idle_memory, "numbers": numbers, "objects": objects, "tail": long_tail,
-    "queued_memory": queued_memory, "queued_time": queued_time, "words": words, "words_gzip": words_gzip,
-    "means": means,
+    "first": first_result, "round_trip": round_trip, "tasks": tasks, "batches": batches, "map": map_elements,
+    "string": string, "records": records, "pi": pi_speed_up, "idle": idle_memory, "numbers": numbers,
+    "objects": objects, "tail": long_tail, "queued_memory": queued_memory, "queued_time": queued_time, "words": words,
+    "words_gzip": words_gzip, "means": means,
 }
 
 
