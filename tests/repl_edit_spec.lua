@@ -275,7 +275,7 @@ describe("Ctrl-C in the editor", function()
             type_in 'mf.plan "threads:4"\n'; prompts 3
             type_in 'other = mf.future(spin)\n'; prompts 4
             type_in 'a, b = mf.future(spin), mf.future(spin) print("rea" .. "dy") a:value()\n'; see '^ready'
-            type_in '\003'; see '^interrupted!'; see '^(2 futures of this statement cancelled)'; prompts 5
+            type_in '\003'; see 'interrupted!'; see '^(2 futures of this statement cancelled)'; prompts 5
             type_in 'a:state(), b:state(), other:state()\n'; see '^"cancelled"	"cancelled"	"running"'; prompts 6
             type_in 'other:cancel()\n'; prompts 7]])
     end)
@@ -283,7 +283,7 @@ describe("Ctrl-C in the editor", function()
     interrupted("stops a value that takes for ever to be shown", function()
         session([[
             type_in 'setmetatable({}, { __tostring = function() print("rea" .. "dy") while true do end end })\n'
-            see '^ready'; type_in '\003'; see '^interrupted!'; prompts 2
+            see '^ready'; type_in '\003'; see 'interrupted!'; prompts 2
             type_in '6 * 7\n'; see '^42']])
     end)
 end)
