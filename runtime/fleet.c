@@ -37,10 +37,16 @@ static bool has_room(const struct mf_peer *a)
            mf_link_pending(a->link) <= BACKLOG;
 }
 
-/* Can the first future that is pinned to the lane look at modules? */
-static bool first_looks(const struct mf_worker *lane)
+/* Could f tell that the agent was forked before it was made? */
+static bool is_too_old(const struct mf_peer *a, const struct mf_future *f)
 {
-    return MF_LIST_ENTRY(lane->pinned.next, struct mf_future, link)->modules;
+    return a->kept && f->modules;
+}
+
+/* Is there a future pinned to the lane which it can run? */
+static bool is_wanted(const struct mf_peer *a, const struct mf_worker *lane)
+{
+    return !mf_list_empty(&lane->pinned) && !is_too_old(a, MF_LIST_ENTRY(lane->pinned.next, struct mf_future, link));
 }
 
 /* A lane that a future is pinned to which may be sent, else NULL. Once one had to be held, a lane gets its next when it has
@@ -49,7 +55,7 @@ static struct mf_worker *pinned_lane(const struct mf_peer *a)
 {
     unsigned most = a->nheld ? 1 : ahead(a->pool);
     for (int i = 0; a->pool->queue.pinned && i < a->nlanes; i++)
-        if (!mf_list_empty(&a->lanes[i]->pinned) && a->lanes[i]->pins < most && !(a->kept && first_looks(a->lanes[i])))
+        if (a->lanes[i]->pins < most && is_wanted(a, a->lanes[i]))
             return a->lanes[i];
     return NULL;
 }
@@ -92,7 +98,7 @@ static bool send_one(struct mf_peer *a, struct mf_future *f)
 static bool suits(const struct mf_peer *a, struct mf_future *f)
 {
     uint64_t live = mf_future_live(f);
-    return (!live || live == a->lanes[0]->live) && !(a->kept && f->modules);
+    return (!live || live == a->lanes[0]->live) && !is_too_old(a, f);
 }
 
 /* The next future that one of the agent's workers can run, now SENT; or NULL. */

@@ -161,7 +161,8 @@ static bool put_table(lua_State *L, struct mf_encoder *e)
     if (environment || put_ref(L, e, &slot)) {
         if (e->depth == 0 || e->frames[e->depth - 1].kind != FRAME_FUNC) { /* an environment passed on as a value */
             e->flags &= ~(unsigned)MF_CODEC_CLOSED;
-            e->flags |= environment ? MF_CODEC_MODULES : 0u;
+            if (environment)
+                mf_encode_modules(e);
         }
         return false;
     }

@@ -438,10 +438,10 @@ int mf_names_find(lua_State *L, int ud, int idx, struct mf_name_part parts[MF_NA
 
 /* ---- the standard library's names ---- */
 
-static bool is_among(const char *const *names, const char *text, size_t len)
+static bool is_among(const char *const *names, const char *text)
 {
     for (; *names; names++)
-        if (strlen(*names) == len && memcmp(*names, text, len) == 0)
+        if (strcmp(*names, text) == 0)
             return true;
     return false;
 }
@@ -450,15 +450,14 @@ bool mf_names_finds(const char *global)
 {
     static const char *const finders[] = {LUA_GNAME,  "require", LUA_LOADLIBNAME, "load",
                                           "loadfile", "dofile",  LUA_DBLIBNAME,   NULL};
-    return is_among(finders, global, strlen(global));
+    return is_among(finders, global);
 }
 
 bool mf_names_is_standard(const struct mf_name_part *parts, int count)
 {
     static const char *const libraries[] = {LUA_STRLIBNAME, LUA_TABLIBNAME,  LUA_MATHLIBNAME, LUA_IOLIBNAME,
                                             LUA_OSLIBNAME,  LUA_UTF8LIBNAME, LUA_COLIBNAME,   NULL};
-    static const char *const globals[] = {LUA_GNAME, NULL};
-    if (count > 1 && is_among(globals, parts[0].text, parts[0].len))
+    if (count > 1 && strcmp(parts[0].text, LUA_GNAME) == 0)
         return !mf_names_finds(parts[1].text);
-    return is_among(libraries, parts[0].text, parts[0].len);
+    return is_among(libraries, parts[0].text);
 }

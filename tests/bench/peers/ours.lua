@@ -94,12 +94,17 @@ function work.tasks()
     return 1e6 / TASKS * taken
 end
 
-function work.batches()
-    warm()
+local function sequence(n)
     local xs = {}
-    for i = 1, TASKS do
+    for i = 1, n do
         xs[i] = i
     end
+    return xs
+end
+
+function work.batches()
+    warm()
+    local xs = sequence(TASKS)
     local taken, values = timed(function()
         return mf.map(xs, trivial)
     end)
@@ -109,10 +114,7 @@ end
 
 function work.map()
     warm()
-    local xs = {}
-    for i = 1, ELEMENTS do
-        xs[i] = i
-    end
+    local xs = sequence(ELEMENTS)
     local taken, values = timed(function()
         return mf.map(xs, function(x)
             return x + 1
@@ -324,7 +326,7 @@ local function words(suffix)
     end
     local total, sum = nil, 0
     local taken = timed(function()
-        total = mf.mapreduce(paths, count_words, add_counts, { chunk = 2 })
+        total = mf.mapreduce(paths, count_words, add_counts, {}, { chunk = 1 })
     end)
     for _, n in pairs(total) do
         sum = sum + n
