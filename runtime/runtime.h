@@ -26,7 +26,7 @@ struct mf_future_spec {
     int worker;    /* pinned to that worker, from 1; 0 = any */
     uint64_t live; /* it refers to the memory of its owner, under that number; 0 = it does not */
     bool stale;    /* that memory may have changed since: workers that have it from then serve, if there are any */
-    bool modules;  /* what it does may depend on what its worker has loaded (backend.h: kept workers are not for it) */
+    bool modules;  /* what it does may depend on what its worker has loaded: a kept fork is not for it */
     enum mf_output output;
     bool setup, lazy;
     uint64_t seed, stream;
