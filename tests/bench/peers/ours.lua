@@ -326,7 +326,7 @@ local function words(suffix)
     end
     local total, sum = nil, 0
     local taken = timed(function()
-        total = mf.mapreduce(paths, count_words, add_counts, {}, { chunk = 1 })
+        total = mf.mapreduce(paths, count_words, add_counts, {})
     end)
     for _, n in pairs(total) do
         sum = sum + n
