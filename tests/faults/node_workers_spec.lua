@@ -148,6 +148,7 @@ describe("a worker process of a node that dies", function()
         nodes.with({ "a" }, { workers = 1, isolate = true }, function()
             local f = mf.future({ timeout = 0.5 }, function()
                 os.execute("kill -STOP $PPID")
+                return H.spin() -- the thread may run on for a moment
             end)
             local _, err = H.result(f)
             assert.equal("timeout", err.kind)
