@@ -79,9 +79,8 @@ describe("a node that ends while it works", function()
     end)
 end)
 
--- 400 short tasks, each of which leaves a mark; the 100th does something to its node, and never ends by itself (a signal
--- may reach its thread later than the shell's end does). Every mark is there once, save for those that are lost, which
--- are few.
+-- 400 short tasks, each of which leaves a mark; the 100th does something to its node and never ends by itself: a signal
+-- may reach its thread later than the shell's end does. Every mark is there once, save for a few that are lost.
 local function count_runs(options, what, most)
     nodes.with({ "a", "b" }, options, function()
         mf.map(mf.range(2000), H.square, { chunk = 1 }) -- now tasks are known to be short
