@@ -18,6 +18,7 @@
 #define TERM_SHARE 4                 /* the last quarter of the grace time is SIGTERM's */
 #define IDLE_NS    100000            /* an agent that was not heard of for so long may have died unseen */
 #define BACKLOG    ((size_t)1 << 20) /* bytes that may wait to be written to an agent */
+#define AIR        ((size_t)4 << 20) /* bytes of arguments ahead: more than a link holds, and both sides keep them */
 #define COME       1024              /* bytes of a long message that must come between two looks */
 
 /* --- Sending ----------------------------------------------------------------------------------------------------- */
@@ -29,11 +30,17 @@ static unsigned ahead(const struct mf_pool *pool)
     return n > MF_PEER_FLIGHTS ? MF_PEER_FLIGHTS : (unsigned)n;
 }
 
+/* How many tasks it may work on and have ahead. */
+static unsigned room(const struct mf_peer *a)
+{
+    unsigned lanes = a->alone ? 1 : (unsigned)a->nlanes;
+    return a->alone || a->behind || a->air > AIR ? lanes : lanes * ahead(a->pool);
+}
+
 /* A slow link is not fed more than it can carry. */
 static bool has_room(const struct mf_peer *a)
 {
-    return a && a->greeted && !a->dying &&
-           mf_peer_load(a) < (a->alone ? 1 : (a->behind ? 1 : ahead(a->pool)) * (unsigned)a->nlanes) && a->n < a->cap &&
+    return a && a->greeted && !a->dying && mf_peer_load(a) < room(a) && a->n < a->cap &&
            mf_link_pending(a->link) <= BACKLOG;
 }
 
@@ -79,8 +86,9 @@ static void take_back(struct mf_peer *a, struct mf_flight *flight, enum mf_err e
 /* Sends that future to the agent. False: it could not be sent. */
 static bool send_one(struct mf_peer *a, struct mf_future *f)
 {
+    size_t bytes = f->args ? f->args->len : 0;
     struct mf_flight *flight =
-        mf_peer_take_off(a, &(struct mf_flight){.id = f->id, .future = f, .pin = mf_peer_pin(a, f)});
+        mf_peer_take_off(a, &(struct mf_flight){.id = f->id, .future = f, .pin = mf_peer_pin(a, f), .bytes = bytes});
     enum mf_err e = mf_peer_send(a, f);
     if (e != MF_OK) {
         take_back(a, flight, e);

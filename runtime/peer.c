@@ -83,6 +83,7 @@ struct mf_flight *mf_peer_take_off(struct mf_peer *a, const struct mf_flight *fl
     *f = *flight;
     if (f->pin)
         f->pin->pins++;
+    a->air += f->bytes;
     a->pool->awaited++;
     return f;
 }
@@ -91,6 +92,7 @@ struct mf_flight *mf_peer_take_off(struct mf_peer *a, const struct mf_flight *fl
 void mf_peer_land(struct mf_peer *a, struct mf_flight *flight)
 {
     a->nheld -= flight->held;
+    a->air -= flight->bytes;
     if (flight->pin)
         flight->pin->pins--;
     for (unsigned i = place_of(a, flight); i > 0; i--)

@@ -33,6 +33,7 @@ struct mf_flight {
     struct mf_worker *pin;    /* the only lane where it may run; NULL: any */
     bool held;                /* it waits for that one, and those behind it may be started */
     bool recalled;            /* asked back, because another agent has nothing to do */
+    size_t bytes;             /* of its arguments */
     bool setup;               /* no future's: what everywhere asked of workers that start later */
     uint64_t end;             /* where its frame ends among the bytes of the link: not started while less is written */
 };
@@ -50,6 +51,7 @@ struct mf_peer {
     struct mf_flight *flights; /* a ring of cap */
     unsigned first, n, cap;
     unsigned nheld; /* of n */
+    size_t air;     /* bytes of the arguments of all n */
     bool greeted;
     bool alone;              /* a fork that has not finished a task yet: see agent.c */
     bool served;             /* it has sent a result */

@@ -121,6 +121,32 @@ static void test_back_pressure(void)
     end(1);
 }
 
+/* Nor one that takes much, but is slow to work on it: both sides keep what was sent ahead. */
+static void test_large_ahead(void)
+{
+    enum { N = 32, SIZE = 1 << 20, AHEAD = 5 };
+    char *text = calloc(1, SIZE + 1);
+    struct mf_future *f[N];
+    uint64_t ids[N];
+    begin(1, 0);
+    far_mean(1000);
+    memset(text, 'x', SIZE);
+    for (int i = 0; i < N; i++) {
+        f[i] = fake_plain(far.pool, FAKE_ECHO, text);
+        hand_silent(hands[0]); /* it takes all that is sent */
+    }
+    expect_tasks(hands[0], ids, AHEAD);
+    answer(hands[0], ids, 3);
+    expect_tasks(hands[0], ids + AHEAD, 3);
+    answer(hands[0], ids + 3, AHEAD);
+    for (int i = AHEAD + 3; i < N; i++)
+        hand_result(hands[0], far_task(hands[0]), MF_OUTCOME_VALUE, "");
+    all_done(f, N);
+    drop(f, N);
+    free(text);
+    end(1);
+}
+
 /* --- Back again --------------------------------------------------------------------------------------------------------- */
 
 /* What stands behind a long task goes to one that has nothing to do; and not back to where it was. */
@@ -349,6 +375,7 @@ int main(void)
     test_ahead(400000, 6);
     test_ahead(1000, 128);
     test_back_pressure();
+    test_large_ahead();
     test_recall();
     test_behind();
     test_idle_death();
