@@ -75,6 +75,66 @@ describe("the size of chunks", function()
     end)
 end)
 
+-- The most chunks of a map that it has waited for at the same time, over those that two a worker would be.
+local function depth(xs, fn, given)
+    local core = require("moonfleet.core")
+    local wait, most = core.wait, 0
+    core.wait = function(futures, n, ...)
+        most = math.max(most, n)
+        return wait(futures, n, ...)
+    end
+    local ok, results = pcall(mf.map, xs, fn, given)
+    core.wait = wait
+    assert.is_true(ok, results)
+    return most / (2 * mf.workers())
+end
+
+describe("the chunks that are under way", function()
+    local function sleep(x)
+        mf.sleep(0.002)
+        return x
+    end
+
+    it("are many while they are short and their size is given", function()
+        local many = depth(mf.range(5000), H.square, { chunk = 1 })
+        assert.is_true(many > 1 and many <= 32, many)
+        assert.is_true(depth(mf.range(5000), H.square, { timeout = 100 }) > 1)
+    end)
+
+    it("are two a worker when they are long, or follow the time of an element", function()
+        assert.equal(1, depth(mf.range(40), sleep, { chunk = 1 }))
+        assert.equal(1, depth(mf.range(100000), H.square))
+    end)
+
+    it("are two a worker where an iterator would be read ahead", function()
+        local i = 0
+        local function next_one()
+            i = i + 1
+            return i <= 5000 and i or nil
+        end
+        assert.equal(1, depth(next_one, H.square, { chunk = 1 }))
+    end)
+
+    it("do not hold back what is resolved when a long one comes", function()
+        local gate = os.tmpname()
+        local seen
+        local function work(i)
+            local limit = os.time() + 20
+            while i == 3000 and io.open(gate) and os.time() < limit do
+                mf.sleep(0.001)
+            end
+            return i
+        end
+        mf.map(mf.range(3000), work, { chunk = 1, combine = function(_, i)
+            if i == 2999 then
+                seen = os.remove(gate)
+            end
+            return i
+        end })
+        assert.is_true(seen)
+    end)
+end)
+
 describe("a map", function()
     it("takes few chunks for many tiny elements", function()
         local core = require("moonfleet.core")

@@ -1,10 +1,16 @@
 -- The chunks of one map that are under way. Entries stand in the order of their elements; open ones, which are not
 -- resolved yet, also stand in a small array that the core can wait on. Chunks resolve in any order and are taken in
 -- the order of their elements, so that output appears as if the map had been a loop.
+--
+-- Two chunks a worker are under way, as a rule. Where chunks must be short, since their size is given, that would be a
+-- round trip for each; so then more stand ahead of the workers, and results are taken in batches.
 
 local core = require("moonfleet.core")
 
 local M = {}
+
+local SPAN = 0.001 -- seconds of work that two chunks a worker should hold, or as many more as it takes
+local DEPTH = 32 -- times the usual number of chunks, at most
 
 ---@class moonfleet.Entry one chunk under way
 ---@field future userdata
@@ -16,6 +22,9 @@ local M = {}
 
 ---@class moonfleet.Flight
 ---@field limit integer open chunks, at most
+---@field shallow integer the same while chunks are long, or nothing is known of them
+---@field deep boolean? the limit follows the time of a chunk
+---@field each number? seconds of a chunk, smoothed
 ---@field open integer
 ---@field failed boolean a chunk has not ended well
 ---@field finished integer elements of resolved chunks
@@ -24,10 +33,14 @@ Flight.__index = Flight
 
 ---@param pool userdata
 ---@param policy moonfleet.Policy learns from the chunks
+---@param deep boolean? more chunks may be under way while they are short
 ---@return moonfleet.Flight
-function M.new(pool, policy)
+function M.new(pool, policy, deep)
+    local shallow = pool:asynchronous() and 2 * pool:workers() or 1
     return setmetatable({
-        limit = pool:asynchronous() and 2 * pool:workers() or 1,
+        limit = shallow,
+        shallow = shallow,
+        deep = deep and shallow > 1,
         policy = policy,
         entries = {},
         head = 1,
@@ -53,6 +66,14 @@ function Flight:add(future, first, last, buffer)
     self.futures[self.open] = future
 end
 
+local function learn(self, count, seconds)
+    self.policy:learn(count, seconds)
+    if self.deep then
+        self.each = ((self.each or seconds) + seconds) / 2
+        self.limit = self.shallow * math.max(1, math.min(DEPTH, math.floor(SPAN / math.max(self.each, 1e-9))))
+    end
+end
+
 -- Takes note of an entry that is resolved.
 local function settle(self, entry)
     local count = entry.last - entry.first + 1
@@ -61,7 +82,7 @@ local function settle(self, entry)
     self.finished = self.finished + count
     entry.ok = future:state() == "done"
     if entry.ok then
-        self.policy:learn(count, future:elapsed() or 0)
+        learn(self, count, future:elapsed() or 0)
     else
         self.failed = true
     end
@@ -94,6 +115,19 @@ function Flight:wait(count, timeout)
     if self.open > 0 then
         core.wait(self.futures, self.open, count, timeout)
         self:sweep()
+    end
+end
+
+---Waits until some open chunk is resolved, or the time is over. Where many are under way, it waits for a moment longer
+---for more of them.
+---@param timeout number? seconds
+function Flight:wait_for_some(timeout)
+    local open = self.open
+    if self.limit > self.shallow then
+        self:wait(math.min(self.limit // 4, open), SPAN)
+    end
+    if self.open == open then
+        self:wait(1, timeout)
     end
 end
 

@@ -279,7 +279,8 @@ end
 function Job:run(take)
     local hold <close> = M.hold(self.record) -- luacheck: ignore 211
     self:settle()
-    local flight <close> = flights.new(self.record.pool, self.policy)
+    local deep = not self.source.read and (self.given.chunk or self.given.timeout) and true
+    local flight <close> = flights.new(self.record.pool, self.policy, deep)
     local bar <close> = progress.open(self.given.progress, self.source.n, self.given.label)
     local function take_quietly(entry)
         bar:make_room(entry.future)
@@ -291,7 +292,7 @@ function Job:run(take)
         while more and flight.open < flight.limit do
             more = self:launch(flight)
         end
-        flight:wait(1, bar and bar.tick)
+        flight:wait_for_some(bar and bar.tick)
         advance(self, flight, visit)
         if bar then
             bar:update(flight.finished, self.source.n, flight)
