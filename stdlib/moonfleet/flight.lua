@@ -3,13 +3,15 @@
 -- the order of their elements, so that output appears as if the map had been a loop.
 --
 -- Two chunks a worker are under way, as a rule. Where chunks must be short, since their size is given, that would be a
--- round trip for each; so then more stand ahead of the workers, and results are taken in batches.
+-- round trip for each; so then more stand ahead of the workers. Where many are under way, results are taken note of in
+-- batches, so that a task costs the same under ten workers and a thousand.
 
 local core = require("moonfleet.core")
 
 local M = {}
 
-local SPAN = 0.001 -- seconds of work that two chunks a worker should hold, or as many more as it takes
+local SPAN = 0.001 -- seconds: of work ahead of a worker, if that is more than two chunks; for a batch of results
+local MANY, BATCHES = 16, 8 -- so many open chunks, or more, are looked at in batches, each so large a part of them
 local DEPTH = 32 -- times the usual number of chunks, at most
 
 ---@class moonfleet.Entry one chunk under way
@@ -118,13 +120,13 @@ function Flight:wait(count, timeout)
     end
 end
 
----Waits until some open chunk is resolved, or the time is over. Where many are under way, it waits for a moment longer
----for more of them.
+---Waits until some open chunk is resolved, or the time is over. Where many are under way, which takes time to look
+---at, it waits for a moment longer for more.
 ---@param timeout number? seconds
 function Flight:wait_for_some(timeout)
     local open = self.open
-    if self.limit > self.shallow then
-        self:wait(math.min(self.limit // 4, open), SPAN)
+    if open >= MANY then
+        self:wait(open // BATCHES, SPAN)
     end
     if self.open == open then
         self:wait(1, timeout)
