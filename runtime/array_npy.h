@@ -31,8 +31,8 @@ struct mf_npy_head {
     size_t data; /* byte at which the numbers begin */
 };
 
-/* Reads the head of a file of which the first n bytes are given. MF_ELIMIT: more of them are needed, head->data at least; MF_EINVAL
- * and a fault: it is no such file, or has what is not supported. */
+/* Reads the head of a file of which the first n bytes are given. MF_ELIMIT: more of them are needed, head->data at
+ * least; MF_EINVAL and a fault: it is no such file, or has what is not supported. */
 enum mf_err mf_npy_parse(const unsigned char *bytes, size_t n, struct mf_npy_head *head, struct mf_fault *fault);
 
 #endif

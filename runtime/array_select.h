@@ -4,8 +4,8 @@
 
 #include "array_ops.h"
 
-/* The places (from 1) of the elements that are not zero, in row-major order: for one dimension an array (n), else (n, dimensions)
- * with the indices of one element in a row. i64. */
+/* The places (from 1) of the elements that are not zero, in row-major order: for one dimension an array (n), else
+ * (n, dimensions) with the indices of one element in a row. i64. */
 enum mf_err mf_array_places(struct mf_heap *heap, const struct mf_array *a, struct mf_array *out,
                             struct mf_fault *fault);
 
@@ -13,8 +13,8 @@ enum mf_err mf_array_places(struct mf_heap *heap, const struct mf_array *a, stru
 enum mf_err mf_array_take(struct mf_heap *heap, const struct mf_array *a, const struct mf_array *places, int axis,
                           struct mf_array *out, struct mf_fault *fault);
 
-/* The elements where mask, which has the same shape, is not zero: one dimension. Or the rows, when mask has one dimension and as
- * many elements as a has rows. */
+/* The elements where mask, which has the same shape, is not zero: one dimension. Or the rows, when mask has one
+ * dimension and as many elements as a has rows. */
 enum mf_err mf_array_filter(struct mf_heap *heap, const struct mf_array *a, const struct mf_array *mask,
                             struct mf_array *out, struct mf_fault *fault);
 

@@ -87,9 +87,10 @@ enum mf_msg_kind {
     MF_MSG_KINDS
 };
 
-enum mf_msg_outcome {                      /* in the place of a result's outcome */
-                      MF_MSG_RECALLED = 2, /* cancelled, or recalled before it was started */
-                      MF_MSG_LOST = 3,
+/* In the place of a result's outcome. */
+enum mf_msg_outcome {
+    MF_MSG_RECALLED = 2, /* cancelled, or recalled before it was started */
+    MF_MSG_LOST = 3,
 };
 
 enum mf_msg_flag {
@@ -121,7 +122,8 @@ struct mf_msg_hello {
 /* Packs a head for a body of length bytes. */
 void mf_msg_pack_head(unsigned char out[MF_MSG_HEAD], const struct mf_msg_head *head);
 
-/* Unpacks and checks one; length is that of what stands in the stream. MF_OK, or MF_EINVAL and a fault in words ("unknown message kind 77"). */
+/* Unpacks and checks one; length is that of what stands in the stream. MF_OK, or MF_EINVAL and a fault in words
+ * ("unknown message kind 77"). */
 enum mf_err mf_msg_unpack_head(const unsigned char in[MF_MSG_HEAD], struct mf_msg_head *head, struct mf_fault *fault);
 
 bool mf_msg_pack_hello(struct mf_buf *out, const struct mf_msg_hello *hello);

@@ -35,9 +35,9 @@ struct mf_future_spec {
 /* context is handed to runner->live. NULL and a fault when memory is out. */
 struct mf_owner *mf_runtime_new(const struct mf_runner *runner, void *context, struct mf_fault *fault);
 
-/* Cancels and closes everything, within a second whatever the grace times are; futures stay valid and final. Returns how many futures
- * were not final (lazy ones that were never asked for are not counted). Idempotent. mf_owner_unref then drops the
- * memory, when the last abandoned worker has ended. */
+/* Cancels and closes everything, within a second whatever the grace times are; futures stay valid and final. Returns
+ * how many futures were not final (lazy ones that were never asked for are not counted). Idempotent. mf_owner_unref
+ * then drops the memory, when the last abandoned worker has ended. */
 size_t mf_runtime_close(struct mf_owner *owner);
 
 /* A pool of the backend of that name; see mf_pool_new. An unknown name is MF_EINVAL and lists the ones there are. */
@@ -92,7 +92,8 @@ enum mf_err mf_runtime_setup_locked(struct mf_pool *pool, struct mf_blob *code, 
  * valid; submit then says MF_ECLOSED. Idempotent. */
 void mf_runtime_close_pool(struct mf_pool *pool);
 
-/* Waits until need of the n futures (all, when need is more) are final. MF_OK, MF_ETIMEDOUT or MF_EINTR. Starts lazy futures. */
+/* Waits until need of the n futures (all, when need is more) are final. MF_OK, MF_ETIMEDOUT or MF_EINTR. Starts lazy
+ * futures. */
 enum mf_err mf_runtime_wait(struct mf_owner *owner, struct mf_future *const *futures, size_t n, size_t need,
                             uint64_t deadline);
 

@@ -37,7 +37,8 @@ void mf_sched_lose(struct mf_future *f, const char *text);
 /* Cancels f if it is not final; true if it was not. */
 bool mf_sched_cancel(struct mf_future *f);
 
-/* Cancels every future of the pool that is not final, and interrupts the workers that are being set up. The caller holds a reference to the pool. */
+/* Cancels every future of the pool that is not final, and interrupts the workers that are being set up. The caller
+ * holds a reference to the pool. */
 void mf_sched_cancel_all(struct mf_pool *pool);
 
 /* Everything queued in the pool is lost for that reason. */

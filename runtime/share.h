@@ -40,9 +40,9 @@ struct mf_share {
 
 void mf_share_release(struct mf_share *s);
 
-/* Queues what must come right before a message, of that id, whose n parts hold these (each NULL if nothing): the blocks that the
- * other end has not got, and their numbers. Nothing when all are NULL. MF_ENOMEM, MF_ECLOSED, MF_ELIMIT: the message
- * cannot be sent. */
+/* Queues what must come right before a message, of that id, whose n parts hold these (each NULL if nothing): the
+ * blocks that the other end has not got, and their numbers. Nothing when all are NULL. MF_ENOMEM, MF_ECLOSED,
+ * MF_ELIMIT: the message cannot be sent. */
 enum mf_err mf_share_queue(struct mf_share *s, struct mf_link *link, uint64_t id, const struct mf_holds *const *parts,
                            size_t n);
 

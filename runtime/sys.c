@@ -1,7 +1,7 @@
-/* Design note: everything here is a small fact about the platform, with no state but what signals force:
- * the per-thread stack of interrupt actions, whether the signal's handler is installed, the handler that was there
- * before, and in a forked child who may send the signal and whether he did. The stack is read by a handler on its own thread only, so ordering against the compiler
- * (atomic_signal_fence) is all it needs. */
+/* Design note: everything here is a small fact about the platform, with no state but what signals force: the
+ * per-thread stack of interrupt actions, whether the signal's handler is installed, the handler that was there
+ * before, and in a forked child who may send the signal and whether he did. The stack is read by a handler on its
+ * own thread only, so ordering against the compiler (atomic_signal_fence) is all it needs. */
 #define _GNU_SOURCE
 #include "sys.h"
 

@@ -75,8 +75,8 @@ bool mf_sys_program(char *path, size_t n);
  * itself; those of the program are seen or not, which this does not change. */
 void mf_sys_expose(const void *address);
 
-/* The absolute path of the file that this code was loaded from: the program, or a shared library. False when the system does not
- * tell. */
+/* The absolute path of the file that this code was loaded from: the program, or a shared library. False when the
+ * system does not tell. */
 bool mf_sys_library(char *path, size_t n);
 
 #endif

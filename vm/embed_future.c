@@ -1,6 +1,7 @@
-/* Futures for the host. A ticket is a key in a table of the registry, where the Lua object of the future is; so a wrong ticket is
- * an error and not a wild pointer. Those that mf_next has not given yet also stand in an array, to be looked through
- * without Lua; their records live as long as the objects, which leave the table and the array together. */
+/* Futures for the host. A ticket is a key in a table of the registry, where the Lua object of the future is; so a
+ * wrong ticket is an error and not a wild pointer. Those that mf_next has not given yet also stand in an array, to
+ * be looked through without Lua; their records live as long as the objects, which leave the table and the array
+ * together. */
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>

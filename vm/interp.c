@@ -1,10 +1,10 @@
 /* Design note: every entry point of the API runs one body, a C function that Lua calls in protected mode, so that no Lua error
  * (memory included) leaves it. What a body cannot return through Lua travels in a struct on the C stack.
  *
- * What must outlive a call, its message and its results, is kept in the registry, in places that were made when the state was, so
- * that keeping a message needs no memory. The Lua stack itself is as it was after every call: a host's function that Lua
- * has called may call the API in turn, on the Lua thread that called it. Bodies stand one C function above that, as in
- * the lua program, so tracebacks have the same lines as there. */
+ * What must outlive a call, its message and its results, is kept in the registry, in places that were made when the
+ * state was, so that keeping a message needs no memory. The Lua stack itself is as it was after every call: a host's
+ * function that Lua has called may call the API in turn, on the Lua thread that called it. Bodies stand one C
+ * function above that, as in the lua program, so tracebacks have the same lines as there. */
 #include "interp.h"
 
 #include <lauxlib.h>

@@ -63,8 +63,8 @@ void mf_lib_read_spec(lua_State *L, int idx, struct mf_future_spec *spec);
 /* Pushes the fields globals, skip and packages of the options at idx (three values) and points encode at them. */
 int mf_lib_push_encode_options(lua_State *L, int idx, struct mf_encode_options *encode);
 
-/* Under a plan whose workers are forks made for the moment: pushes a list for live values (live.h) and has encode use it; returns its number.
- * Else 0, and nothing is pushed. */
+/* Under a plan whose workers are forks made for the moment: pushes a list for live values (live.h) and has encode
+ * use it; returns its number. Else 0, and nothing is pushed. */
 uint64_t mf_lib_begin_live(lua_State *L, const struct mf_pool *pool, struct mf_encode_options *encode);
 
 /* Appends a number that is not the user's: part of the layout of arguments (run.h). */

@@ -49,7 +49,8 @@ enum mf_dtype mf_lib_array_dtype(lua_State *L, int idx, enum mf_dtype standard);
 /* Takes an optional dtype off the end of the arguments: *last is the last one before it. */
 enum mf_dtype mf_lib_array_pop_dtype(lua_State *L, int *last);
 
-/* The distance of the element whose indices (from 1, or backwards from -1), one for each axis, are the arguments first .. last. */
+/* The distance of the element whose indices (from 1, or backwards from -1), one for each axis, are the arguments
+ * first .. last. */
 ptrdiff_t mf_lib_array_place(lua_State *L, const struct mf_array *a, int first, int last);
 
 /* A shape: the integers from first to last, or the table of integers at first. Returns its dimensions. */

@@ -201,9 +201,10 @@ MF_API const char *mf_version(void);
  * if that is not a worker's; it must not close it. A C++ exception must not leave it. */
 typedef void mf_function(struct mf_call *call, void *arg);
 
-/* Makes the global `name` of the state a function of the host's; "a.b" puts it into the global table a, which is made if
- * need be and can also be required. In a task such functions count as part of the standard library: they are found by name, not sent. Nothing raised: when
- * memory is out, the state is not made, and mf_open or the task says so. */
+/* Makes the global `name` of the state a function of the host's; "a.b" puts it into the global table a, which is
+ * made if need be and can also be required. In a task such functions count as part of the standard library: they are
+ * found by name, not sent. Nothing raised: when memory is out, the state is not made, and mf_open or the task says
+ * so. */
 MF_API void mf_add_function(struct mf_addition *addition, const char *name, mf_function *fn, void *arg);
 
 /* Is it a worker's state, not the interpreter's own? */

@@ -3,7 +3,8 @@
  * stale; so every hit is verified by walking the path and comparing.
  *
  * The index is built anew when require has loaded something since (counting package.loaded for each message costs more
- * than encoding a small function; it is done in a stock Lua, whose require is its own). What is put into package.loaded by hand is noticed at the next require.
+ * than encoding a small function; it is done in a stock Lua, whose require is its own). What is put into package.loaded
+ * by hand is noticed at the next require.
  *
  * A module that require could not find again elsewhere is not in the index: its values travel like any others. Of
  * the globals table only C functions count that are what they were when the state was opened; it is otherwise

@@ -9,7 +9,8 @@
  *                                       rows of an array: the array of just these; else one value (or two) for
  *                                       each element
  *   result, a codec message      call: the values. chunk: one value for each element; with MF_RUN_COLLECT a boolean
- *                                      before each, false in front of an error and its traceback; fold: one value; each: nothing.
+ *                                      before each, false in front of an error and its traceback; fold: one value;
+ *                                      each: nothing.
  *                                error: the error value, the traceback or nil, the element's position or nil */
 #ifndef MF_RUN_H
 #define MF_RUN_H
