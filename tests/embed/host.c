@@ -19,7 +19,8 @@ int main(int argc, char *argv[])
     const struct mf_config config = {.has_seed = true, .seed = 42};
     struct mf_interp *interp;
     mf_ticket fits[FITS];
-    must(interp, mf_open(&config, &interp));
+    enum mf_status opened = mf_open(&config, &interp); /* before interp is read */
+    must(interp, opened);
     must(interp, mf_run_file(interp, argc > 1 ? argv[1] : NULL, false));
     for (int i = 0; i < FITS; i++) {
         const double start[] = {1.0, 2.0 + i};
