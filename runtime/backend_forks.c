@@ -4,7 +4,8 @@
  * a task gets a worker that was forked for it, while its owner waits for just that.
  *
  * A fork whose tasks are short stays for about as long as another one would take to be made: the next short task
- * need not wait for that, unless it could tell, since it refers to modules, which the owner may have changed since.
+ * need not wait for that, unless it could tell, since it refers to modules, which the owner may have changed since, or
+ * the folder or environment is another one now.
  *
  * Only the owner's own thread forks (turn): the child has that thread alone, and goes on with the owner's interpreter.
  * Other threads only send to workers that exist, and nudge the owner. */
@@ -63,9 +64,13 @@ static enum mf_err launch(struct mf_pool *pool, int index, struct mf_launch_chil
 
 static enum mf_err start(struct mf_pool *pool, int slot, uint64_t live, struct mf_fault *fault)
 {
+    uint64_t around = mf_sys_surroundings();
     enum mf_err e = mf_peer_start(pool, slot, launch, fault);
-    if (e == MF_OK && pool->workers[slot - 1])
-        pool->workers[slot - 1]->live = live;
+    struct mf_worker *w = e == MF_OK ? pool->workers[slot - 1] : NULL;
+    if (w) {
+        w->live = live;
+        mf_peer_of(w)->around = around;
+    }
     pool->owner->expected = mf_sys_now() + FIRST_ANSWER_NS;
     return e;
 }

@@ -47,7 +47,7 @@ static bool has_room(const struct mf_peer *a)
 /* Could f tell that the agent was forked before it was made? */
 static bool is_too_old(const struct mf_peer *a, const struct mf_future *f)
 {
-    return a->kept && f->modules;
+    return a->kept && (f->modules || a->around != mf_sys_surroundings());
 }
 
 /* Is there a future pinned to the lane which it can run? */

@@ -65,6 +65,7 @@ struct mf_peer {
     char bye[MF_PEER_LINE];  /* why it said it ends */
     char line[MF_PEER_LINE]; /* the last whole line of its stderr, and what came behind it */
     char part[MF_PEER_LINE];
+    uint64_t around; /* of a fork: mf_sys_surroundings as they were then */
     uint64_t kept;   /* a fork without work stays until then (backend_forks.c); 0: it has work, or is to leave */
     uint64_t born;   /* its number: another agent may come to have the same address */
     uint64_t heard;  /* when the last frame came */

@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -147,6 +149,30 @@ uint64_t mf_sys_entropy(void)
 #endif
     n = mf_sys_now() ^ ((uint64_t)getpid() << 32) ^ (uint64_t)(uintptr_t)&n;
     return n ? n : 1;
+}
+
+/* --- Surroundings ----------------------------------------------------------------------------------------------- */
+
+extern char **environ;
+
+/* One step of FNV-1a, of 64 bits at a time. */
+static uint64_t mix(uint64_t sum, uint64_t n)
+{
+    return (sum ^ n) * UINT64_C(0x100000001b3);
+}
+
+/* The texts of variables are not read: setenv makes a new one. */
+uint64_t mf_sys_surroundings(void)
+{
+    struct stat folder;
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    if (stat(".", &folder) == 0)
+        sum = mix(mix(sum, (uint64_t)folder.st_dev), (uint64_t)folder.st_ino);
+    for (char *const *variable = environ; variable && *variable; variable++)
+        sum = mix(sum, (uint64_t)(uintptr_t)*variable);
+    for (const char *locale = setlocale(LC_ALL, NULL); locale && *locale; locale++)
+        sum = mix(sum, (unsigned char)*locale);
+    return sum;
 }
 
 int mf_sys_columns(int fd)

@@ -35,6 +35,10 @@ int mf_sys_cores(void);
 /* Nonzero bytes that differ from call to call, for seeds. */
 uint64_t mf_sys_entropy(void);
 
+/* A number for what a process has that its tasks can tell, and that is not Lua's: the working folder, the environment,
+ * the locale. Another one when any of them has changed. Any thread, as far as getenv may be called on any. */
+uint64_t mf_sys_surroundings(void);
+
 /* Asks a person at the process's terminal, whatever standard streams are; false where there is none, or no answer came.
  * Without echo for secrets. Waits; any thread, one at a time. */
 bool mf_sys_ask(const char *question, bool echo, char *answer, size_t room);

@@ -3,6 +3,7 @@
 local acts_builder = require("tests.support.acts")
 local core = require("moonfleet.core")
 local fails = require("tests.support.fails")
+local lfs = require("lfs")
 local mf = require("moonfleet")
 local processes = require("tests.support.processes")
 local program = require("tests.support.program")
@@ -174,6 +175,24 @@ describe("a task of the plan forks", function()
             end
             package.path, package.loaded.bf_state = path, nil
             of_module = nil -- luacheck: ignore 111
+        end)
+    end)
+
+    it("is where its creator is, also right behind another task", function()
+        program.with_folder(function(folder)
+            for i = 1, 2 do
+                assert(lfs.mkdir(folder .. "/" .. i))
+                program.write_file(folder .. "/" .. i .. "/mark", tostring(i))
+            end
+            local function mark() return io.open("mark"):read("n") end
+            local here = lfs.currentdir()
+            local back <close> = setmetatable({}, { __close = function() -- luacheck: ignore 211
+                assert(lfs.chdir(here))
+            end })
+            for i = 1, 40 do
+                assert(lfs.chdir(folder .. "/" .. i % 2 + 1))
+                assert.equal(i % 2 + 1, H.value(mf.future(mark)))
+            end
         end)
     end)
 

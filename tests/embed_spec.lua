@@ -4,7 +4,7 @@ local program = require("tests.support.program")
 
 local parts = {
     api = { "values", "shapes", "errors", "output", "log", "memory", "exhaustion", "nested" },
-    tasks = { "functions", "tickets", "loop", "several", "threads", "stuck", "interrupt" },
+    tasks = { "functions", "forks", "tickets", "loop", "several", "threads", "stuck", "interrupt" },
 }
 
 describe("a host", function()

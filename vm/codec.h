@@ -50,8 +50,9 @@ enum mf_codec_flag {
     MF_CODEC_CLOSED = 2,  /* decoding once and calling many times cannot be told from decoding each time: no
                              table or user value of its own, no function that sets an upvalue or a global */
     MF_CODEC_REFS = 4,    /* REF occurs: the reader must remember objects (the codec's own business) */
-    MF_CODEC_MODULES = 8, /* it names something beyond the standard library, or what finds modules and code (require,
-                             load, debug, _G ...): what it does may depend on what the reader has loaded, and when */
+    MF_CODEC_MODULES = 8, /* it names something beyond Lua's standard library, or what finds modules and code (require,
+                             load, debug, _G ...): what it does may depend on what the reader has loaded, and when,
+                             and on the host */
 };
 
 struct mf_encoder;

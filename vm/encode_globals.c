@@ -91,7 +91,7 @@ static void queue(lua_State *L, struct mf_encoder *e, uint32_t env, int name, in
     if (value) {
         lua_pushvalue(L, value);
         lua_rawseti(L, -2, e->queue_tail);
-    } else if (mf_names_finds(lua_tostring(L, name))) {
+    } else if (!mf_names_is_plain(lua_tostring(L, name))) {
         mf_encode_modules(e);
     }
     lua_pop(L, 1);

@@ -15,6 +15,7 @@
 #include <lualib.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../runtime/buf.h"
@@ -439,26 +440,24 @@ int mf_names_find(lua_State *L, int ud, int idx, struct mf_name_part parts[MF_NA
 
 /* ---- the standard library's names ---- */
 
-static bool is_among(const char *const *names, const char *text)
+static int by_text(const void *a, const void *b)
 {
-    for (; *names; names++)
-        if (strcmp(*names, text) == 0)
-            return true;
-    return false;
+    return strcmp(a, *(const char *const *)b);
 }
 
-bool mf_names_finds(const char *global)
+bool mf_names_is_plain(const char *global)
 {
-    static const char *const finders[] = {LUA_GNAME,  "require", LUA_LOADLIBNAME, "load",
-                                          "loadfile", "dofile",  LUA_DBLIBNAME,   NULL};
-    return is_among(finders, global);
+    static const char *const plain[] = {
+        "_VERSION",    "assert",        "collectgarbage", LUA_COLIBNAME,  "error",       "getmetatable",
+        LUA_IOLIBNAME, "ipairs",        LUA_MATHLIBNAME,  "next",         LUA_OSLIBNAME, "pairs",
+        "pcall",       "print",         "rawequal",       "rawget",       "rawlen",      "rawset",
+        "select",      "setmetatable",  LUA_STRLIBNAME,   LUA_TABLIBNAME, "tonumber",    "tostring",
+        "type",        LUA_UTF8LIBNAME, "warn",           "xpcall",
+    }; /* in order */
+    return bsearch(global, plain, sizeof plain / sizeof *plain, sizeof *plain, by_text) != NULL;
 }
 
 bool mf_names_is_standard(const struct mf_name_part *parts, int count)
 {
-    static const char *const libraries[] = {LUA_STRLIBNAME, LUA_TABLIBNAME,  LUA_MATHLIBNAME, LUA_IOLIBNAME,
-                                            LUA_OSLIBNAME,  LUA_UTF8LIBNAME, LUA_COLIBNAME,   NULL};
-    if (count > 1 && strcmp(parts[0].text, LUA_GNAME) == 0)
-        return !mf_names_finds(parts[1].text);
-    return is_among(libraries, parts[0].text);
+    return mf_names_is_plain(parts[count > 1 && strcmp(parts[0].text, LUA_GNAME) == 0].text);
 }

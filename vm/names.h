@@ -38,10 +38,11 @@ struct mf_name_part {
 };
 int mf_names_find(lua_State *L, int ud, int idx, struct mf_name_part parts[MF_NAMES_FIELDS + 1]);
 
-/* Is what was found there the standard library's, and nothing that finds modules or code? */
+/* Is what was found there Lua's own, and nothing that finds modules or code? */
 bool mf_names_is_standard(const struct mf_name_part *parts, int count);
 
-/* Does the global of that name, the standard library's, find modules or code (require, load, debug ...)? */
-bool mf_names_finds(const char *global);
+/* Is the global of that name Lua's own, and nothing that finds modules or code (require, load, debug ...)? What it does
+ * depends on neither modules nor the host, unlike the host's functions. */
+bool mf_names_is_plain(const char *global);
 
 #endif

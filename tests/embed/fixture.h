@@ -31,6 +31,7 @@ struct host {
     atomic_long blocks, bytes, limit;      /* of memory; limit 0: none */
     atomic_long calls, last;               /* of calls for more memory; last: all behind it fail, 0: none */
     atomic_int states, workers;
+    int stage; /* what the host is at */
 };
 
 static struct host host = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -113,6 +114,13 @@ static inline void kind(struct mf_call *call, void *arg)
     mf_return(call, d.type == MF_TYPE_OTHER ? mf_from_string(d.string) : mf_from_integer((int64_t)d.type));
 }
 
+/* The host's stage. */
+static inline void stage(struct mf_call *call, void *arg)
+{
+    (void)arg;
+    mf_return(call, mf_from_integer(host.stage));
+}
+
 static inline void on_state(struct mf_addition *addition, void *arg)
 {
     struct host *h = arg;
@@ -123,6 +131,7 @@ static inline void on_state(struct mf_addition *addition, void *arg)
     mf_add_function(addition, "echo", echo, NULL);
     mf_add_function(addition, "host.math.total", total, NULL);
     mf_add_function(addition, "host.kind", kind, NULL);
+    mf_add_function(addition, "stage", stage, NULL);
 }
 
 static inline struct mf_config config_of(const char *plan)

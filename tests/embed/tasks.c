@@ -28,6 +28,32 @@ static void test_functions(void)
     CHECK(host.states > 5 && host.workers > 0 && host.workers == host.states - 5);
 }
 
+/* What a task of that global function returns, an integer. */
+static int64_t result_of(struct mf_interp *interp, const char *name)
+{
+    struct mf_datum out = mf_from_nil();
+    mf_ticket t;
+    size_t n = 1;
+    CHECK(mf_submit(interp, NULL, name, NULL, 0, &t) == MF_RUN_OK && mf_wait(interp, &t, 1, 0, LIMIT) == MF_RUN_OK);
+    CHECK(mf_take(interp, t, &out, &n) == MF_RUN_OK && out.type == MF_TYPE_INTEGER);
+    return out.integer;
+}
+
+/* A fork has the host's memory as it is, also right behind another task, whose worker is still there. */
+static void test_forks(void)
+{
+    struct mf_interp *interp = open_plan(FORKS ":1");
+    bool inherits = strcmp(FORKS, "forks") == 0;
+    must(interp, "function idle() return 0 end function bare() return stage() end "
+                 "function through() return _G.stage() end");
+    for (int i = 1; i <= 40 && inherits; i++) {
+        CHECK(result_of(interp, "idle") == 0);
+        host.stage = i;
+        CHECK(result_of(interp, i % 2 ? "bare" : "through") == i);
+    }
+    mf_close(interp);
+}
+
 static void test_tickets(void)
 {
     struct mf_interp *interp = open_plan("threads:2");
@@ -210,8 +236,9 @@ static void test_interrupt(void)
 
 int main(int argc, char **argv)
 {
-    static const struct test tests[] = {{"functions", test_functions}, {"tickets", test_tickets}, {"loop", test_loop},
-                                        {"several", test_several},     {"threads", test_threads}, {"stuck", test_stuck},
-                                        {"interrupt", test_interrupt}};
+    static const struct test tests[] = {{"functions", test_functions}, {"forks", test_forks},
+                                        {"tickets", test_tickets},     {"loop", test_loop},
+                                        {"several", test_several},     {"threads", test_threads},
+                                        {"stuck", test_stuck},         {"interrupt", test_interrupt}};
     return host_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
 }

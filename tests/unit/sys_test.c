@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
@@ -403,6 +404,21 @@ static void test_stream(void)
     CHECK(fclose(f) == 0 && s.len == 15);
 }
 
+static void test_surroundings(void)
+{
+    uint64_t first = mf_sys_surroundings();
+    CHECK(mf_sys_surroundings() == first);
+    CHECK(setenv("MF_SYS_TEST", "1", 1) == 0);
+    uint64_t second = mf_sys_surroundings();
+    CHECK(setenv("MF_SYS_TEST", "2", 1) == 0);
+    uint64_t third = mf_sys_surroundings();
+    CHECK(chdir("/") == 0);
+    uint64_t fourth = mf_sys_surroundings();
+    CHECK(setlocale(LC_ALL, "C.UTF-8") != NULL);
+    uint64_t fifth = mf_sys_surroundings();
+    CHECK(first != second && second != third && third != fourth && fourth != fifth && mf_sys_surroundings() == fifth);
+}
+
 int main(void)
 {
     alarm(60);
@@ -421,5 +437,6 @@ int main(void)
     test_wanted();
     test_other_thread();
     test_stream();
+    test_surroundings(); /* last, since it changes them */
     return check_report();
 }
