@@ -1,6 +1,6 @@
 /* Design note: an agent gets tasks ahead of time, so that it never waits for a round trip; how many depends on how long
- * tasks have taken of late. Work that stands ahead for too long, because a long task holds it up, is asked back when
- * another agent has nothing to do: an agent gives back only what it has not started. */
+ * tasks have taken of late, and on how far away it is. Work that stands ahead for too long, because a long task holds it
+ * up, is asked back when another agent has nothing to do: an agent gives back only what it has not started. */
 #include "fleet.h"
 
 #include <signal.h>
@@ -23,18 +23,20 @@
 
 /* --- Sending ----------------------------------------------------------------------------------------------------- */
 
-/* How many tasks an agent may have at once. One, while nothing is known of how long they take. */
-static unsigned ahead(const struct mf_pool *pool)
+/* How many tasks an agent may have at once for each lane: enough work for the time until the next one is there. One, while
+ * nothing is known of how long tasks take. */
+static unsigned ahead(const struct mf_peer *a)
 {
-    uint64_t n = pool->mean ? AHEAD_NS / pool->mean + 1 : 1;
+    uint64_t n = a->pool->mean ? (AHEAD_NS + a->trip) / a->pool->mean + 1 : 1;
     return n > MF_PEER_FLIGHTS ? MF_PEER_FLIGHTS : (unsigned)n;
 }
 
-/* How many tasks it may work on and have ahead. */
+/* How many tasks it may work on and have ahead: one at least that travels while it works, however large they are. */
 static unsigned room(const struct mf_peer *a)
 {
     unsigned lanes = a->alone ? 1 : (unsigned)a->nlanes;
-    return a->alone || a->behind || a->air > AIR ? lanes : lanes * ahead(a->pool);
+    unsigned n = a->alone || a->behind ? lanes : lanes * ahead(a);
+    return a->air > AIR && n > lanes + 1 ? lanes + 1 : n;
 }
 
 /* A slow link is not fed more than it can carry. */
@@ -60,7 +62,7 @@ static bool is_wanted(const struct mf_peer *a, const struct mf_worker *lane)
  * none: all that is sent for a busy worker would fill the room. */
 static struct mf_worker *pinned_lane(const struct mf_peer *a)
 {
-    unsigned most = a->nheld ? 1 : ahead(a->pool);
+    unsigned most = a->nheld ? 1 : ahead(a);
     for (int i = 0; a->pool->queue.pinned && i < a->nlanes; i++)
         if (a->lanes[i]->pins < most && is_wanted(a, a->lanes[i]))
             return a->lanes[i];
@@ -98,7 +100,9 @@ static bool send_one(struct mf_peer *a, struct mf_future *f)
     a->modules = f->modules;
     flight->end = mf_link_bytes(a->link).written + mf_link_pending(a->link);
     mf_peer_start_ready(a);
-    mf_owner_alarm(a->pool->owner, mf_sys_now() + (flight->lane ? a->pool->heartbeat : OVERDUE_NS));
+    uint64_t now = mf_sys_now();
+    flight->sent = flight->lane ? now : 0;
+    mf_owner_alarm(a->pool->owner, now + (flight->lane ? a->pool->heartbeat : OVERDUE_NS));
     return true;
 }
 
@@ -156,6 +160,18 @@ static bool send_round(struct mf_pool *pool, unsigned level)
     return sent;
 }
 
+/* How many rounds of one each there can be. */
+static unsigned rounds(const struct mf_pool *pool)
+{
+    unsigned most = 0;
+    for (int i = 0; i < pool->size; i++) {
+        const struct mf_peer *a = mf_peer_at(pool, i);
+        if (a && ahead(a) > most)
+            most = ahead(a);
+    }
+    return most;
+}
+
 /* In turn, so that a few tasks spread over all agents. */
 void mf_fleet_send(struct mf_pool *pool)
 {
@@ -163,7 +179,8 @@ void mf_fleet_send(struct mf_pool *pool)
         mf_peer_collect(pool);
     if (atomic_load(&pool->queue.pending))
         look_after_idle(pool);
-    for (unsigned level = 1; level <= ahead(pool) && atomic_load(&pool->queue.pending); level++)
+    unsigned most = atomic_load(&pool->queue.pending) ? rounds(pool) : 0;
+    for (unsigned level = 1; level <= most && atomic_load(&pool->queue.pending); level++)
         while (send_round(pool, level)) {
         }
     for (int i = 0; i < pool->size; i++)
@@ -305,7 +322,7 @@ static bool is_behind(const struct mf_peer *a, uint64_t now)
     if (!a || !a->link || mf_peer_load(a) <= (unsigned)a->nlanes)
         return false;
     for (int i = 0; i < a->nlanes; i++)
-        if (now - a->lanes[i]->started <= OVERDUE_NS)
+        if (now - a->lanes[i]->started <= OVERDUE_NS + a->trip)
             return false;
     return true;
 }

@@ -35,6 +35,7 @@ struct mf_flight {
     bool recalled;            /* asked back, because another agent has nothing to do */
     size_t bytes;             /* of its arguments */
     bool setup;               /* no future's: what everywhere asked of workers that start later */
+    uint64_t sent;            /* when, if a worker had nothing else to do; else 0 */
     uint64_t end;             /* where its frame ends among the bytes of the link: not started while less is written */
 };
 
@@ -65,6 +66,7 @@ struct mf_peer {
     char bye[MF_PEER_LINE];  /* why it said it ends */
     char line[MF_PEER_LINE]; /* the last whole line of its stderr, and what came behind it */
     char part[MF_PEER_LINE];
+    uint64_t trip;   /* nanoseconds that a task's way there and its result's way back take; 0: not known yet */
     uint64_t around; /* of a fork: mf_sys_surroundings as they were then */
     uint64_t kept;   /* a fork without work stays until then (backend_forks.c); 0: it has work, or is to leave */
     uint64_t born;   /* its number: another agent may come to have the same address */

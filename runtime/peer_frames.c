@@ -111,6 +111,21 @@ static struct mf_blob *make_result(struct mf_link_frame *frame, const struct mf_
     return blob;
 }
 
+#define TRIP_WEIGHT 8
+
+/* A task that went to an idle worker has come back. A trip that was short counts at once, and one that was long by and by,
+ * since anything may have held it up. */
+static void learn_trip(struct mf_peer *a, const struct mf_flight *flight, uint64_t nanoseconds)
+{
+    uint64_t took = flight->sent ? mf_sys_now() - flight->sent : 0;
+    if (took <= nanoseconds)
+        return;
+    uint64_t trip = took - nanoseconds;
+    a->trip = trip < a->trip || a->trip == 0 ? trip : a->trip + (trip - a->trip) / TRIP_WEIGHT;
+    struct mf_pool *pool = a->pool;
+    pool->trip = a->trip > pool->trip ? a->trip : pool->trip - (pool->trip - a->trip) / TRIP_WEIGHT;
+}
+
 /* The flight is over, with that result, which came in the frame. */
 static void conclude(struct mf_peer *a, struct mf_flight *flight, struct mf_link_frame *frame,
                      const struct mf_msg_result *result, struct mf_share_lists *holds)
@@ -118,6 +133,7 @@ static void conclude(struct mf_peer *a, struct mf_flight *flight, struct mf_link
     struct mf_worker *lane = flight->lane;
     bool wanted = flight->future != NULL;
     a->behind = false;
+    learn_trip(a, flight, result->nanoseconds);
     mf_peer_land(a, flight);
     free_lane(lane);
     if (lane) {

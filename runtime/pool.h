@@ -89,6 +89,7 @@ struct mf_pool {
     int sent;                /* futures in state SENT */
     int awaited;             /* answers of agents that are yet to come, and ends of those that were asked to end */
     uint64_t mean;           /* nanoseconds that a task has taken of late */
+    uint64_t trip;           /* and its way to an agent and back, where that is far; of late the longest */
     int births;              /* workers in a row that failed to start */
     struct mf_codes codes;   /* backends with agents: what was sent to them */
     char *module_path;       /* where modules are that agents ask for; or NULL */

@@ -2,15 +2,16 @@ local mf = require("moonfleet")
 local chunks = require("moonfleet.chunks")
 local H = require("tests.conformance.helper")
 
--- Runs a policy over n elements of equal cost; returns the sizes of its chunks.
-local function sizes(policy, n, seconds)
+-- Runs a policy over n elements of equal cost, on workers that are so many seconds away (0 unless told); returns the
+-- sizes of its chunks.
+local function sizes(policy, n, seconds, trip)
     local list, left = {}, n
     while left > 0 do
         local size = policy:size(left)
         assert(size >= 1 and size <= left)
         list[#list + 1] = size
         left = left - size
-        policy:learn(size, size * seconds)
+        policy:learn(size, size * seconds, trip or 0)
     end
     return list
 end
@@ -40,13 +41,24 @@ describe("the size of chunks", function()
     it("shrinks when elements become longer", function()
         local policy = chunks.dynamic(2, 1000000)
         sizes(policy, 500000, 1e-7)
-        policy:learn(10, 10)
+        policy:learn(10, 10, 0)
         assert.equal(1, policy:size(400000))
+    end)
+
+    it("holds as much work as the way of a chunk takes", function()
+        local near, far = 0, 0
+        for _, size in ipairs(sizes(chunks.dynamic(4, 1000000), 1000000, 1e-5)) do
+            near = math.max(near, size)
+        end
+        for _, size in ipairs(sizes(chunks.dynamic(4, 1000000), 1000000, 1e-5, 0.1)) do
+            far = math.max(far, size)
+        end
+        assert.is_true(near <= 501 and far >= 9999 and far <= 10001)
     end)
 
     it("survives a clock that has not moved", function()
         local policy = chunks.dynamic(2, nil)
-        policy:learn(1, 0)
+        policy:learn(1, 0, 0)
         assert.is_true(policy:size(nil) >= 1)
     end)
 
@@ -62,7 +74,7 @@ describe("the size of chunks", function()
         assert.is_true(#list <= 256)
         local a, b = chunks.blocks(nil, 1), chunks.blocks(nil, 1)
         for i = 1, 1000 do
-            a:learn(1, i)
+            a:learn(1, i, 0)
             assert(a:size(nil) == b:size(nil))
         end
     end)

@@ -200,6 +200,22 @@ static int pool_counts(lua_State *L)
     return 3;
 }
 
+/* Seconds that a task's way to a worker and its result's way back take, where that is far; of late the longest. The pool
+ * may be closed. */
+static int pool_trip(lua_State *L)
+{
+    struct box *b = luaL_checkudata(L, 1, POOL_TYPE);
+    struct mf_session *s = mf_session_peek(L);
+    uint64_t trip = 0;
+    if (b->pool && s && s->owner) {
+        pthread_mutex_lock(&s->owner->lock);
+        trip = b->pool->trip;
+        pthread_mutex_unlock(&s->owner->lock);
+    }
+    lua_pushnumber(L, 1e-9 * (lua_Number)trip);
+    return 1;
+}
+
 /* Encodes the call of everywhere; below the pool stand the two blobs' boxes: pool at 3, function at 4, arguments behind. */
 static void encode_setup(lua_State *L, struct mf_session *s, struct mf_blob **code, struct mf_blob **args)
 {
@@ -278,6 +294,7 @@ void mf_lib_pool(lua_State *L)
         {"retire", pool_retire},
         {"everywhere", pool_everywhere},
         {"counts", pool_counts},
+        {"trip", pool_trip},
         {NULL, NULL},
     };
     const luaL_Reg functions[] = {{"pool", core_pool}, {"backends", core_backends}, {NULL, NULL}};

@@ -1,18 +1,19 @@
 -- How many elements go into the next chunk of a map. The dynamic policy starts with probes, keeps a smoothed time per
--- element and aims at chunks of a few milliseconds, so that the cost of a chunk vanishes behind its work; towards the
--- end chunks shrink with what is left, so that all workers end together.
+-- element and aims at chunks of a few milliseconds, so that the cost of a chunk vanishes behind its work, or of as much
+-- time as a chunk's way to its worker and back takes; towards the end chunks shrink with what is left, so that all
+-- workers end together.
 
 local M = {}
 
-local TARGET = 0.005 -- seconds of work a chunk should hold
-local LEAST = 0.0005 -- seconds below which a chunk is not worth its way, even at the end
+local TARGET = 0.005 -- seconds of work a chunk should hold, at least
+local LEAST = 0.1 -- of that, below which a chunk is not worth its way, even at the end
 local GROWTH = 8 -- the most by which a chunk may outgrow the largest one measured
 local PROBE = 64 -- elements in the first chunks of a huge map, at most
 local HUGE = 20000 -- elements of a map for each element of its first chunks
 
 ---@class moonfleet.Policy
 ---@field size fun(self, left: integer?): integer elements for the next chunk; left is nil when it is not known
----@field learn fun(self, count: integer, seconds: number)
+---@field learn fun(self, count: integer, seconds: number, trip: number) what a chunk took to run, and for its way
 
 local Dynamic = {}
 Dynamic.__index = Dynamic
@@ -21,16 +22,17 @@ function Dynamic:size(left)
     local size = math.min(self.wanted, self.cap)
     if left then
         local share = (left + 2 * self.workers - 1) // (2 * self.workers)
-        local least = self.each and LEAST // self.each or 1
+        local least = self.each and LEAST * self.target // self.each or 1
         size = math.min(size, math.max(share, least), left)
     end
     return math.max(1, math.floor(size))
 end
 
-function Dynamic:learn(count, seconds)
+function Dynamic:learn(count, seconds, trip)
     local each = math.max(seconds, 1e-9) / count
     self.each = self.each and (self.each + each) / 2 or each
-    self.wanted = math.min(TARGET / self.each, math.max(self.wanted, GROWTH * count))
+    self.target = math.max(TARGET, trip)
+    self.wanted = math.min(self.target / self.each, math.max(self.wanted, GROWTH * count))
 end
 
 local Fixed = {}

@@ -10,7 +10,7 @@ local core = require("moonfleet.core")
 
 local M = {}
 
-local SPAN = 0.001 -- seconds: of work ahead of a worker, if that is more than two chunks; for a batch of results
+local SPAN = 0.001 -- seconds: of work ahead of a worker, beside a trip; for a batch of results
 local MANY, BATCHES = 16, 8 -- so many open chunks, or more, are looked at in batches, each so large a part of them
 local DEPTH = 32 -- times the usual number of chunks, at most
 
@@ -43,6 +43,7 @@ function M.new(pool, policy, deep)
         limit = shallow,
         shallow = shallow,
         deep = deep and shallow > 1,
+        pool = pool,
         policy = policy,
         entries = {},
         head = 1,
@@ -69,10 +70,12 @@ function Flight:add(future, first, last, buffer)
 end
 
 local function learn(self, count, seconds)
-    self.policy:learn(count, seconds)
+    local trip = self.pool:trip()
+    self.policy:learn(count, seconds, trip)
     if self.deep then
         self.each = ((self.each or seconds) + seconds) / 2
-        self.limit = self.shallow * math.max(1, math.min(DEPTH, math.floor(SPAN / math.max(self.each, 1e-9))))
+        local depth = (SPAN + trip) // math.max(self.each, 1e-9)
+        self.limit = self.shallow * math.floor(math.max(1, math.min(DEPTH, depth)))
     end
 end
 

@@ -1,18 +1,21 @@
 -- Rows of the benchmark for work over SSH, on servers of this machine: beside what a bare program moves over one
--- connection, by libssh2 and by the ssh program (ssh_floor.c).
+-- connection, by libssh2 and by the ssh program (ssh_floor.c); and on one that a relay keeps far away.
 --
 -- Called with what bench.lua has: at_end(fn), seconds(fn), output_of(command), quoted(text), round_trip, many_futures.
 -- Returns a list of rows, empty (and says so) where there is no sshd.
 -- luacheck: globals bench_text
 local mf = require("moonfleet")
+local relay = require("tests.support.relay")
 local sshd = require("tests.support.sshd")
 
 local MEGABYTES, HOSTS = 64, 8
+local NAPS, NAP, DELAY = 400, 0.005, 0.02 -- tasks, seconds of each, and of the way to a far host
 local floor_program = os.getenv("MOONFLEET_SSH_FLOOR") or "build/tests/bench/ssh_floor"
 
 return function(tools)
     local quoted = tools.quoted
     local hosts, servers = nil, {}
+    local boxes, far
 
     -- The first n servers; started when they are asked for, and ended with the program.
     local function some(n)
@@ -38,6 +41,38 @@ return function(tools)
         return function()
             return level(n, transport)
         end
+    end
+
+    -- A plan of two workers on one host behind a relay that holds up what passes.
+    local function far_away(transport)
+        return function()
+            local server = some(1)[1]
+            if not far then
+                boxes = assert(relay.build(hosts.folder))
+                tools.at_end(function()
+                    mf.plan("sequential")
+                    boxes:close()
+                end)
+                far = boxes:to(hosts, server)
+                far:say(("delay %d"):format(1000 * DELAY))
+            end
+            return hosts:level({ far }, transport, { workers = 2 })
+        end
+    end
+
+    local function naps()
+        return 1e3 * tools.seconds(function()
+            local futures = {}
+            for i = 1, NAPS do
+                futures[i] = mf.future(mf.sleep, NAP)
+            end
+            mf.value(futures)
+        end)
+    end
+
+    -- If the workers never waited for their next task.
+    local function naps_at_best()
+        return 1e3 * (NAPS * NAP / 2 + 2 * DELAY)
     end
 
     -- A figure of the bare program.
@@ -130,6 +165,9 @@ return function(tools)
         row("64 MB from a node", "MB/s", {
             measure = down, floor = bare(transport, "down"), least_ratio = 0.9, warm = ready(1, transport), rounds = 7,
             prepare = put_text,
+        })
+        row(("%d futures of %d ms, %d ms away"):format(NAPS, 1000 * NAP, 1000 * DELAY), "ms", {
+            measure = naps, floor = naps_at_best, ratio = 1.5, warm = far_away(transport), rounds = 3,
         })
         row("8 hosts ready", "ms", {
             measure = eight_ready(transport), floor = eight_logins, ratio = 1.3, rounds = 3,

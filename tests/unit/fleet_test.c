@@ -94,6 +94,60 @@ static void test_ahead(uint64_t mean, int expected)
     end(1);
 }
 
+static uint64_t trip(uint64_t set)
+{
+    far_lock();
+    struct mf_peer *a = mf_peer_at(far.pool, 0);
+    if (set)
+        a->trip = set;
+    uint64_t now = a->trip;
+    far_unlock();
+    return now;
+}
+
+/* Where the way is long, so much stands ahead that each worker has work until more is there. */
+static void test_far_away(void)
+{
+    enum { N = 24 };
+    struct mf_future *f[N];
+    uint64_t ids[N];
+    begin(1, 0);
+    far_mean(10000000);
+    trip(40000000);
+    submit(f, N);
+    expect_tasks(hands[0], ids, 2 * 5);
+    drop(f, N);
+    end(1);
+}
+
+/* How long it is, tasks that have not waited for others tell; the shortest of late counts most. */
+static void test_trip(void)
+{
+    enum { LONG = 1000000000 };
+    struct mf_future *f[3];
+    uint64_t ids[3];
+    begin(1, 0);
+    far_mean(1000);
+    CHECK(trip(0) == 0);
+    submit(f, 3);
+    expect_tasks(hands[0], ids, 3);
+    uint64_t sent = mf_sys_now();
+    while (mf_sys_now() < sent + 5000000)
+        far_turn();
+    answer(hands[0], ids, 2);
+    CHECK(far_becomes(f[0], MF_FUTURE_DONE) && far_becomes(f[1], MF_FUTURE_DONE));
+    CHECK(trip(0) >= 5000000 && trip(LONG) == LONG);
+    answer(hands[0], ids + 2, 1);
+    CHECK(far_becomes(f[2], MF_FUTURE_DONE) && trip(0) == LONG);
+    drop(f, 3);
+    submit(f, 1);
+    expect_tasks(hands[0], ids, 1);
+    answer(hands[0], ids, 1);
+    CHECK(far_becomes(f[0], MF_FUTURE_DONE) && trip(0) < LONG);
+    drop(f, 1);
+    end(1);
+}
+
 /* A slow one is not sent more than it can take. */
 static void test_back_pressure(void)
 {
@@ -374,6 +428,8 @@ int main(void)
     test_ahead(2000000, 2);
     test_ahead(400000, 6);
     test_ahead(1000, 128);
+    test_far_away();
+    test_trip();
     test_back_pressure();
     test_large_ahead();
     test_recall();
