@@ -5,6 +5,9 @@
  * the master knows which of the tasks that it has sent can have been started: the oldest ones, as many as there are
  * workers. Those behind them stand in a queue here, and can be called back.
  *
+ * A task that is cancelled is over for the master when its worker is free: until then the next one would not run, though
+ * the time that it may take counts.
+ *
  * A task that is pinned to a worker which is busy would hold up those behind it while other workers are idle. So it stays
  * in the queue, and they pass it; the master is told, since it counts. */
 #include "node.h"
@@ -40,15 +43,16 @@ struct begun {
     struct mf_list link;
     struct mf_agent_job *job;
     struct mf_future *future; /* a reference */
+    int stopping;             /* the worker that has not stopped yet, though it was cancelled; 0: none */
 };
 
 struct node {
     struct mf_agent_link *master;
     struct mf_pool *pool;
     struct mf_list begun;
-    uint32_t nbegun;
-    pthread_cond_t drained; /* nothing waits to be written, or a module has come */
-    bool full;              /* agents are not read until that is so */
+    uint32_t nbegun, nstopping; /* the latter are among the former */
+    pthread_cond_t drained;     /* nothing waits to be written, or a module has come */
+    bool full;                  /* agents are not read until that is so */
     struct mf_list requests;
     uint64_t last_request;
 };
@@ -228,11 +232,14 @@ static void on_cancel(struct mf_agent_link *master, uint64_t id)
     struct node *n = master->worker;
     for (struct mf_list *l = n->begun.next; l != &n->begun; l = l->next) {
         struct begun *b = MF_LIST_ENTRY(l, struct begun, link);
-        if (b->job->id == id) {
-            mf_sched_cancel(b->future); /* its end is told by the hook, which frees b */
-            fill(n, false);
-            return;
-        }
+        if (b->job->id != id || b->stopping)
+            continue;
+        if (mf_future_state(b->future) == MF_FUTURE_RUNNING)
+            b->stopping = atomic_load_explicit(&b->future->worker, memory_order_relaxed);
+        n->nstopping += b->stopping != 0;
+        mf_sched_cancel(b->future); /* its end is told by the hooks, which free b */
+        fill(n, false);
+        return;
     }
 }
 
@@ -296,10 +303,11 @@ static const struct mf_agent_work work = {
 
 /* --- What becomes of the tasks -------------------------------------------------------------------------------------- */
 
+/* NULL also when it was cancelled while it ran: nothing of it is wanted any more. */
 static struct begun *find_begun(struct node *n, const struct mf_future *f)
 {
     for (struct mf_list *l = n->begun.next; l != &n->begun; l = l->next)
-        if (MF_LIST_ENTRY(l, struct begun, link)->future == f)
+        if (MF_LIST_ENTRY(l, struct begun, link)->future == f && !MF_LIST_ENTRY(l, struct begun, link)->stopping)
             return MF_LIST_ENTRY(l, struct begun, link);
     return NULL;
 }
@@ -325,19 +333,37 @@ static void tell(struct node *n, uint64_t id, const struct mf_future *f)
     mf_agent_link_result(n->master, id, outcome, f->elapsed, bytes, f->result ? f->result->holds : NULL);
 }
 
+static void conclude(struct node *n, struct begun *b)
+{
+    mf_list_remove(&b->link);
+    n->nbegun--;
+    n->nstopping -= b->stopping != 0;
+    free_held(n, worker_of(b)); /* first, since the master counts it in the place of this one */
+    tell(n, b->job->id, b->future);
+    mf_agent_job_free(b->job);
+    mf_future_unref(b->future);
+    free(b);
+}
+
+static void hook_freed(struct mf_owner *owner, const struct mf_worker *w)
+{
+    struct node *n = node_of(owner);
+    struct mf_list *l = n->begun.next;
+    while (l != &n->begun && MF_LIST_ENTRY(l, struct begun, link)->stopping != w->index)
+        l = l->next;
+    if (l == &n->begun)
+        return;
+    conclude(n, MF_LIST_ENTRY(l, struct begun, link));
+    mf_loop_wake(n->master->loop); /* whoever serves the master fills the place */
+}
+
 static void hook_final(struct mf_owner *owner, struct mf_future *f)
 {
     struct node *n = node_of(owner);
     struct begun *b = find_begun(n, f);
     if (!b)
         return;
-    mf_list_remove(&b->link);
-    n->nbegun--;
-    free_held(n, worker_of(b)); /* first, since the master counts it in the place of this one */
-    tell(n, b->job->id, f);
-    mf_agent_job_free(b->job);
-    mf_future_unref(b->future);
-    free(b);
+    conclude(n, b);
     if (pthread_equal(pthread_self(), owner->thread))
         return;
     fill(n, true); /* a worker of the pool, which looks at its queue next */
@@ -419,6 +445,7 @@ static bool hook_full(const struct mf_owner *owner)
 }
 
 static const struct mf_owner_hooks hooks = {.final = hook_final,
+                                            .freed = hook_freed,
                                             .output = hook_output,
                                             .progress = hook_progress,
                                             .line = hook_line,
@@ -444,12 +471,17 @@ static bool open_pool(struct node *n)
     return false;
 }
 
+static bool has_work(const struct node *n)
+{
+    return n->nbegun > n->nstopping || !mf_list_empty(&n->master->queue) || mf_link_pending(n->master->link);
+}
+
 /* Until nothing is left to do. A master that is silent for too long is gone. */
 static void serve(struct node *n)
 {
     struct mf_owner *owner = n->master->owner;
     uint64_t patience = n->master->init.patience;
-    while (!n->master->bye || n->nbegun > 0 || !mf_list_empty(&n->master->queue) || mf_link_pending(n->master->link)) {
+    while (!n->master->bye || has_work(n)) {
         uint64_t limit = patience ? n->master->heard + patience : MF_SYS_NEVER;
         if (mf_loop_turn(n->master->loop, limit, SPIN_NS) == MF_ETIMEDOUT && mf_sys_now() >= limit)
             mf_agent_link_abort("nothing was heard of the master for too long");

@@ -23,11 +23,14 @@
 struct mf_owner;
 struct mf_peer;
 struct mf_place;
+struct mf_worker;
 
 /* For an owner that works for a master beyond a link (node.h): what becomes of its futures is told at once. Called with the
  * lock held, by whatever thread it happens on. */
 struct mf_owner_hooks {
     void (*final)(struct mf_owner *owner, struct mf_future *f);
+    /* A worker is done with its task, or was given up; called in the middle of that, so nothing may be started. */
+    void (*freed)(struct mf_owner *owner, const struct mf_worker *worker);
     void (*output)(struct mf_owner *owner, struct mf_future *f, enum mf_stream stream, const void *bytes, size_t n);
     void (*progress)(struct mf_owner *owner, struct mf_future *f, double fraction, const char *text);
     /* What an agent of the owner's has written to its stderr: a line without its end. May not wait. */

@@ -199,6 +199,13 @@ struct mf_worker *mf_pool_add_worker(struct mf_pool *pool, int index)
     return w;
 }
 
+static void tell_freed(const struct mf_worker *w)
+{
+    struct mf_owner *owner = w->pool->owner;
+    if (owner->hooks)
+        owner->hooks->freed(owner, w);
+}
+
 void mf_pool_drop_worker(struct mf_worker *w)
 {
     struct mf_pool *pool = w->pool;
@@ -209,6 +216,8 @@ void mf_pool_drop_worker(struct mf_worker *w)
     }
     pool->workers[w->index - 1] = NULL;
     pool->alive--;
+    if (w->state == MF_WORKER_BUSY)
+        tell_freed(w);
 }
 
 void mf_pool_free_worker(struct mf_worker *w)
@@ -246,6 +255,8 @@ void mf_worker_move(struct mf_worker *w, enum mf_worker_state from, enum mf_work
     if (from == MF_WORKER_STARTING || to >= MF_WORKER_STOPPING)
         mf_log(MF_LOG_POOL, "worker %s: %s -> %s", w->name, names[from], names[to]);
     w->state = to;
+    if (from == MF_WORKER_BUSY && !w->abandoned)
+        tell_freed(w);
 }
 
 /* --- The end ---------------------------------------------------------------------------------------------------- */

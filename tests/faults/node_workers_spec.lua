@@ -216,6 +216,16 @@ for _, kind in ipairs({ "threads", "processes" }) do
             end)
         end)
 
+        it("W10: in one long C call takes nothing of its slot's next task's time", function()
+            nodes.with({ "a" }, { workers = 1, isolate = isolate, grace = 1.5 }, function()
+                local f = running({}, function()
+                    return ("a"):rep(26):find(("a?"):rep(26) .. ("a"):rep(26)) -- for several seconds, but not for ever
+                end)
+                assert.is_true(f:cancel())
+                assert.equal(4, H.value(mf.future({ timeout = 1 }, H.square, 2)))
+            end)
+        end)
+
         it("W26: is cancelled in a race with its end, and has one outcome", function()
             nodes.with({ "a", "b" }, plan, function()
                 local counts = { done = 0, cancelled = 0 }
