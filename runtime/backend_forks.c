@@ -93,7 +93,7 @@ static struct mf_future *next_to_serve(struct mf_pool *pool)
     uint64_t live = f ? mf_future_live(f) : 0;
     if (!live)
         return f && count_coming(pool) < atomic_load(&pool->queue.pending) - pool->queue.pinned ? f : NULL;
-    return !pool->fresh && mf_pool_has_live(pool, live) ? NULL : f;
+    return pool->fresh != live && mf_pool_has_live(pool, live) ? NULL : f;
 }
 
 static bool is_idle(const struct mf_peer *a)

@@ -105,12 +105,12 @@ struct mf_pool {
     uint64_t grace;
     uint64_t heartbeat; /* nanoseconds between two looks at agents that work */
     size_t queue_bytes;
-    bool lasting; /* workers stay until the pool is closed, also those that others would make for the moment only */
-    int held;     /* maps at work: workers that are made for the moment stay */
-    bool quiet;   /* whoever queues now looks at the queue itself: no worker need be woken */
-    bool fresh;   /* the owner is making the task that is about to be queued: memory is as the task wants it */
-    bool wanting; /* the owner waits until it can fork a worker, though nothing is queued */
-    bool retired; /* no new tasks: workers leave when there is nothing to do */
+    bool lasting;   /* workers stay until the pool is closed, also those that others would make for the moment only */
+    int held;       /* maps at work: workers that are made for the moment stay */
+    bool quiet;     /* whoever queues now looks at the queue itself: no worker need be woken */
+    uint64_t fresh; /* mf_future_live of the task that the owner is making, whose memory is as it wants it; 0: none */
+    bool wanting;   /* the owner waits until it can fork a worker, though nothing is queued */
+    bool retired;   /* no new tasks: workers leave when there is nothing to do */
     bool closing;
     bool handle;         /* the owner's handle counts among refs */
     pthread_cond_t gone; /* a worker has left, or an abandoned one has ended */

@@ -394,7 +394,7 @@ static void admit(struct mf_pool *pool, struct mf_future *f, bool fresh)
     f->id = ++pool->owner->next_id;
     mf_pool_ref(pool);
     mf_list_insert(&pool->created, &f->link);
-    pool->fresh = fresh && mf_future_live(f) != 0;
+    pool->fresh = fresh ? mf_future_live(f) : 0;
     if (!f->lazy)
         mf_sched_begin(f);
     turn(pool->owner);
@@ -426,7 +426,7 @@ static enum mf_err wait_for_fork(struct mf_pool *pool, struct mf_future *f)
         e = sleep_once(owner, MF_SYS_NEVER);
         turn(owner);
     }
-    pool->fresh = false;
+    pool->fresh = 0;
     if (e != MF_OK)
         mf_sched_cancel(f);
     return e;

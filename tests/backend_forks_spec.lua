@@ -423,15 +423,22 @@ describe("a map of the plan forks", function()
         end
     end)
 
-    it("has them too while the loop over its results changes what it needs, and makes futures", function()
-        local t, sum = sequence(N), 0
-        for k, x in mf.imap(mf.range(60), function(k) return t[k] end, { chunk = 1, ahead = 6 }) do
-            assert.equal(k, x)
-            t[k + 5] = "changed"
-            sum = sum + H.value(mf.future(function() return #large end))
-        end
-        assert.equal(60 * N, sum)
-    end)
+    for what, seconds in pairs({ short = 0, ["not so short"] = 0.002 }) do
+        it("has them too while the loop over its results changes what it needs, and makes futures: " .. what, function()
+            local t, sum = sequence(N), 0
+            local function work(k)
+                local stop = os.clock() + seconds
+                while os.clock() < stop do end -- luacheck: ignore 542
+                return t[k]
+            end
+            for k, x in mf.imap(mf.range(60), work, { chunk = 1, ahead = 6 }) do
+                assert.equal(k, x)
+                t[k + 5] = "changed"
+                sum = sum + H.value(mf.future(function() return #large end))
+            end
+            assert.equal(60 * N, sum)
+        end)
+    end
 
     it("keeps its workers until it has ended", function()
         local seen, n = {}, 0
