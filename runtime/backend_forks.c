@@ -128,21 +128,25 @@ static int count_live(const struct mf_pool *pool, uint64_t live)
     return n;
 }
 
-/* An idle worker that is missed least: best one without anything in particular, else one that is not the only one of its
- * kind, since a map at work may want it again; else the youngest kind's, which as a rule is that of a single task. */
+/* An idle worker that is missed least: best one without anything in particular, or one that is not the only one of its
+ * kind; else the youngest kind's. The only one of a map at work goes last, and not while somebody else works and will be
+ * idle: what the map has captured may be something else by now, and the next one would have that. */
 static struct mf_worker *most_idle(const struct mf_pool *pool)
 {
     struct mf_worker *best = NULL;
+    bool all_idle = true;
     for (int i = 0; i < pool->size; i++) {
         struct mf_worker *w = pool->workers[i];
-        if (!w || !is_idle(mf_peer_of(w)))
+        bool idle = w && is_idle(mf_peer_of(w));
+        all_idle = all_idle && (idle || !w);
+        if (!idle)
             continue;
         if (w->live == 0 || count_live(pool, w->live) > 1)
             return w;
-        if (!best || w->live > best->live)
+        if (!best || (w->provided == best->provided ? w->live > best->live : best->provided))
             best = w;
     }
-    return best;
+    return best && best->provided && !all_idle ? NULL : best;
 }
 
 /* Does it stay for a moment, though it has no work? Not when what is queued is not for it. */
@@ -168,7 +172,7 @@ static void dismiss(struct mf_pool *pool)
     struct mf_worker *w;
     if (pool->lasting)
         return;
-    if (mf_queue_first(&pool->queue) && !mf_pool_free_slot(pool) && !leaves(pool) && (w = most_idle(pool)) != NULL)
+    if (next_to_serve(pool) && !mf_pool_free_slot(pool) && !leaves(pool) && (w = most_idle(pool)) != NULL)
         send_away(w);
     for (int i = 0; i < pool->size && !pool->held; i++)
         if (pool->workers[i] && is_idle(mf_peer_of(pool->workers[i])) && !stays(pool->workers[i]))
@@ -206,8 +210,11 @@ static enum mf_err forks_provide(struct mf_pool *pool, uint64_t live, int n, str
 {
     enum mf_err e = MF_OK;
     int slot, have = count_live(pool, live);
-    for (; e == MF_OK && have < n && (slot = mf_pool_free_slot(pool)) != 0; have++)
+    for (; e == MF_OK && have < n && (slot = mf_pool_free_slot(pool)) != 0; have++) {
         e = start(pool, slot, live, fault);
+        if (e == MF_OK && pool->workers[slot - 1])
+            pool->workers[slot - 1]->provided = true;
+    }
     struct mf_worker *idle = have == 0 && !leaves(pool) ? most_idle(pool) : NULL;
     if (idle)
         send_away(idle);

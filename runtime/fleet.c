@@ -113,22 +113,29 @@ static bool suits(const struct mf_peer *a, struct mf_future *f)
     return (!live || live == a->lanes[0]->live) && !is_too_old(a, f);
 }
 
-/* The next future that one of the agent's workers can run, now SENT; or NULL. */
+/* The next future that one of the agent's workers can run; or NULL. What a fork has been made for it need not take in
+ * turn: it would have to leave for another one's sake, and nobody could be made in its place. */
 static struct mf_future *next_for(struct mf_peer *a)
 {
-    struct mf_pool *pool = a->pool;
-    struct mf_worker *pinned = pinned_lane(a);
-    struct mf_future *first = mf_queue_first(&pool->queue);
-    return pinned || !first || suits(a, first) ? mf_sched_send(pool, pinned) : NULL;
+    struct mf_queue *queue = &a->pool->queue;
+    const struct mf_worker *pinned = pinned_lane(a);
+    if (pinned)
+        return MF_LIST_ENTRY(pinned->pinned.next, struct mf_future, link);
+    struct mf_future *first = mf_queue_first(queue);
+    if (!first || suits(a, first))
+        return first;
+    return a->lanes[0]->live ? mf_queue_first_live(queue, a->lanes[0]->live) : NULL;
 }
 
 /* Sends one queued future to the agent, if there is one for it that can be sent. */
 static bool send_next(struct mf_peer *a)
 {
     struct mf_future *f;
-    while (has_room(a) && (f = next_for(a)) != NULL)
+    while (has_room(a) && (f = next_for(a)) != NULL) {
+        mf_sched_send(f);
         if (send_one(a, f))
             return true;
+    }
     return false;
 }
 

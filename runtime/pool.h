@@ -57,6 +57,7 @@ struct mf_worker {
     unsigned pins;             /* of these, how many its agent has */
     size_t setups;             /* how many of the pool's setups it runs at birth */
     uint64_t live;             /* what of its owner's memory it was forked for; 0: nothing in particular */
+    bool provided;             /* that was for a map which is yet to make most of its tasks (mf_runtime_provide) */
     void *instance;            /* the runner's interpreter */
     char broken[160];          /* why it cannot serve (a setup failed), or empty */
     pthread_t thread;          /* backends that have threads */

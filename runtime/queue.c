@@ -55,6 +55,19 @@ struct mf_future *mf_queue_first(struct mf_queue *q)
     return NULL;
 }
 
+struct mf_future *mf_queue_first_live(struct mf_queue *q, uint64_t live)
+{
+    size_t left = q->live;
+    for (size_t i = 0; i < q->nbands && left > 0; i++)
+        for (struct mf_list *l = q->bands[i]->futures.next; l != &q->bands[i]->futures && left > 0; l = l->next) {
+            struct mf_future *f = MF_LIST_ENTRY(l, struct mf_future, link);
+            if (mf_future_live(f) == live)
+                return f;
+            left -= mf_future_live(f) != 0;
+        }
+    return NULL;
+}
+
 static size_t cost(const struct mf_future *f)
 {
     return sizeof *f + (f->args ? f->args->len : 0);
@@ -65,10 +78,16 @@ static bool is_pinned(const struct mf_future *f)
     return f->extra && f->extra->worker;
 }
 
+static bool is_live(const struct mf_future *f)
+{
+    return f->extra && f->extra->live;
+}
+
 void mf_queue_count_in(struct mf_queue *q, const struct mf_future *f)
 {
     q->bytes += cost(f);
     q->pinned += is_pinned(f);
+    q->live += is_live(f);
     atomic_fetch_add_explicit(&q->pending, 1, memory_order_release);
 }
 
@@ -76,5 +95,6 @@ void mf_queue_count_out(struct mf_queue *q, const struct mf_future *f)
 {
     q->bytes -= cost(f);
     q->pinned -= is_pinned(f);
+    q->live -= is_live(f);
     atomic_fetch_sub_explicit(&q->pending, 1, memory_order_release);
 }

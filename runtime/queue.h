@@ -21,6 +21,7 @@ struct mf_queue {
     size_t nbands;
     atomic_size_t pending;   /* futures queued, pinned ones included; written under the lock, read by spinners */
     size_t pinned;           /* of these: pinned to a worker, waiting in its own list */
+    size_t live;             /* refer to their owner's memory (mf_future_live) */
     size_t bytes;            /* their code is shared and not counted; args and records are */
     struct mf_list homeless; /* pinned to a worker that has not started */
 };
@@ -33,6 +34,9 @@ struct mf_list *mf_queue_band(struct mf_queue *q, int priority);
 
 /* The first future, which stays in the queue, or NULL. */
 struct mf_future *mf_queue_first(struct mf_queue *q);
+
+/* The first that refers to that memory of its owner's (not 0), or NULL. */
+struct mf_future *mf_queue_first_live(struct mf_queue *q, uint64_t live);
 
 /* Keeps the counts when f enters or leaves the queue or a list of pinned futures. */
 void mf_queue_count_in(struct mf_queue *q, const struct mf_future *f);

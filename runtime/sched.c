@@ -94,16 +94,13 @@ struct mf_future *mf_sched_take(struct mf_worker *w)
     return f;
 }
 
-struct mf_future *mf_sched_send(struct mf_pool *pool, struct mf_worker *w)
+void mf_sched_send(struct mf_future *f)
 {
-    struct mf_future *f = w ? MF_LIST_ENTRY(w->pinned.next, struct mf_future, link) : mf_queue_first(&pool->queue);
-    if (!f)
-        return NULL;
+    struct mf_pool *pool = f->pool;
     unqueue(f);
     mf_list_insert(&pool->ahead, &f->link);
     mf_future_move(f, MF_FUTURE_QUEUED, MF_FUTURE_SENT);
     pool->sent++;
-    return f;
 }
 
 void mf_sched_start(struct mf_worker *w, struct mf_future *f)

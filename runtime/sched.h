@@ -13,11 +13,10 @@
  * is queued for it. */
 struct mf_future *mf_sched_take(struct mf_worker *worker);
 
-/* For workers that get tasks ahead of time. send: the next future that is pinned to this worker (there is one), or when
- * it is NULL, the next one for any, or NULL; it is SENT now. start: a SENT future is what the worker, which is IDLE, runs
- * now. hold: what the worker runs, as was thought, is only SENT. return: a future that was SENT, or taken for RUNNING, but
+/* For workers that get tasks ahead of time. send: a future that is QUEUED, pinned or not, is SENT now. start: a SENT future
+ * is what the worker, which is IDLE, runs now. hold: what the worker runs, as was thought, is only SENT. return: a future that was SENT, or taken for RUNNING, but
  * not started goes back to the front of its queue. */
-struct mf_future *mf_sched_send(struct mf_pool *pool, struct mf_worker *worker);
+void mf_sched_send(struct mf_future *f);
 void mf_sched_start(struct mf_worker *worker, struct mf_future *f);
 void mf_sched_hold(struct mf_worker *worker);
 void mf_sched_return(struct mf_future *f);

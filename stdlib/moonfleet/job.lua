@@ -98,7 +98,7 @@ function M.new(record, source, request)
     M.check_retries(where, given)
     local stop = given.on_error ~= "collect"
     local job = setmetatable({ where = where, record = record, source = source, given = given, stop = stop }, Job)
-    job.still = request.waits and not source.read or false
+    job.still = request.waits and not (source.read or given.combine or type(given.progress) == "function")
     job.policy = choose_policy(job, request)
     job.code = core.code({
         globals = options.globals(where, given.globals, request.fn),
