@@ -112,15 +112,16 @@ static struct mf_blob *make_result(struct mf_link_frame *frame, const struct mf_
 }
 
 #define TRIP_WEIGHT 8
+#define TRIP_MAX_NS 1000000000 /* what is longer was held up: no distance on earth is so long */
 
 /* A task that went to an idle worker has come back. A trip that was short counts at once, and one that was long by and by,
  * since anything may have held it up. */
-static void learn_trip(struct mf_peer *a, const struct mf_flight *flight, uint64_t nanoseconds)
+static void learn_trip(struct mf_peer *a, const struct mf_flight *flight, const struct mf_msg_result *result)
 {
     uint64_t took = flight->sent ? mf_sys_now() - flight->sent : 0;
-    if (took <= nanoseconds)
+    if (took <= result->nanoseconds || result->outcome > MF_OUTCOME_ERROR)
         return;
-    uint64_t trip = took - nanoseconds;
+    uint64_t trip = took - result->nanoseconds < TRIP_MAX_NS ? took - result->nanoseconds : TRIP_MAX_NS;
     a->trip = trip < a->trip || a->trip == 0 ? trip : a->trip + (trip - a->trip) / TRIP_WEIGHT;
     struct mf_pool *pool = a->pool;
     pool->trip = a->trip > pool->trip ? a->trip : pool->trip - (pool->trip - a->trip) / TRIP_WEIGHT;
@@ -133,7 +134,7 @@ static void conclude(struct mf_peer *a, struct mf_flight *flight, struct mf_link
     struct mf_worker *lane = flight->lane;
     bool wanted = flight->future != NULL;
     a->behind = false;
-    learn_trip(a, flight, result->nanoseconds);
+    learn_trip(a, flight, result);
     mf_peer_land(a, flight);
     free_lane(lane);
     if (lane) {
