@@ -62,13 +62,14 @@ static enum mf_err launch(struct mf_pool *pool, int index, struct mf_launch_chil
     return mf_launch_fork(work, &b, child, fault);
 }
 
-static enum mf_err start(struct mf_pool *pool, int slot, uint64_t live, struct mf_fault *fault)
+static enum mf_err start(struct mf_pool *pool, int slot, uint64_t live, bool provided, struct mf_fault *fault)
 {
     uint64_t around = mf_sys_surroundings();
     enum mf_err e = mf_peer_start(pool, slot, launch, fault);
     struct mf_worker *w = e == MF_OK ? pool->workers[slot - 1] : NULL;
     if (w) {
         w->live = live;
+        w->provided = provided;
         mf_peer_of(w)->around = around;
     }
     pool->owner->expected = mf_sys_now() + FIRST_ANSWER_NS;
@@ -196,11 +197,11 @@ static enum mf_err fork_what_is_missing(struct mf_pool *pool, struct mf_fault *f
     int slot;
     while (e == MF_OK && !mf_list_empty(&pool->queue.homeless)) {
         f = MF_LIST_ENTRY(pool->queue.homeless.next, struct mf_future, link);
-        e = start(pool, f->extra->worker, 0, fault);
+        e = start(pool, f->extra->worker, 0, false, fault);
     }
     mf_fleet_send(pool);
     while (e == MF_OK && (f = next_to_serve(pool)) != NULL && (slot = mf_pool_free_slot(pool)) != 0) {
-        e = start(pool, slot, mf_future_live(f), fault);
+        e = start(pool, slot, mf_future_live(f), false, fault);
         mf_fleet_send(pool);
     }
     return e;
@@ -210,11 +211,8 @@ static enum mf_err forks_provide(struct mf_pool *pool, uint64_t live, int n, str
 {
     enum mf_err e = MF_OK;
     int slot, have = count_live(pool, live);
-    for (; e == MF_OK && have < n && (slot = mf_pool_free_slot(pool)) != 0; have++) {
-        e = start(pool, slot, live, fault);
-        if (e == MF_OK && pool->workers[slot - 1])
-            pool->workers[slot - 1]->provided = true;
-    }
+    for (; e == MF_OK && have < n && (slot = mf_pool_free_slot(pool)) != 0; have++)
+        e = start(pool, slot, live, true, fault);
     struct mf_worker *idle = have == 0 && !leaves(pool) ? most_idle(pool) : NULL;
     if (idle)
         send_away(idle);

@@ -348,7 +348,7 @@ static void conclude(struct node *n, struct begun *b)
 static void hook_freed(struct mf_owner *owner, const struct mf_worker *w)
 {
     struct node *n = node_of(owner);
-    struct mf_list *l = n->begun.next;
+    struct mf_list *l = n->nstopping ? n->begun.next : &n->begun; /* as a rule there is none */
     while (l != &n->begun && MF_LIST_ENTRY(l, struct begun, link)->stopping != w->index)
         l = l->next;
     if (l == &n->begun)

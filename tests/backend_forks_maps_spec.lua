@@ -4,14 +4,7 @@ local mf = require("moonfleet")
 local processes = require("tests.support.processes")
 local H = require("tests.conformance.helper")
 
-local function sequence(n)
-    local t = {}
-    for i = 1, n do
-        t[i] = i
-    end
-    return t
-end
-
+local sequence = H.sequence
 local N = 20000
 local large = sequence(N)
 

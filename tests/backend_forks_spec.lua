@@ -9,14 +9,7 @@ local processes = require("tests.support.processes")
 local program = require("tests.support.program")
 local H = require("tests.conformance.helper")
 
-local function sequence(n)
-    local t = {}
-    for i = 1, n do
-        t[i] = i
-    end
-    return t
-end
-
+local sequence = H.sequence
 local N = 20000 -- elements of a table that is inherited
 local large = sequence(N)
 

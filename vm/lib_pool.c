@@ -153,22 +153,28 @@ static int pool_hosts(lua_State *L)
     return 1;
 }
 
+/* The pool at index 1; NULL when it is closed. */
+static struct mf_pool *pool_if_open(lua_State *L)
+{
+    const struct box *b = luaL_checkudata(L, 1, POOL_TYPE);
+    const struct mf_session *s = mf_session_peek(L);
+    return s && s->owner ? b->pool : NULL;
+}
+
 /* hold(pool), let_go(pool): see mf_runtime_hold. The pool may be closed. */
 static int pool_hold(lua_State *L)
 {
-    struct box *b = luaL_checkudata(L, 1, POOL_TYPE);
-    struct mf_session *s = mf_session_peek(L);
-    if (b->pool && s && s->owner)
-        mf_runtime_hold(b->pool);
+    struct mf_pool *pool = pool_if_open(L);
+    if (pool)
+        mf_runtime_hold(pool);
     return 0;
 }
 
 static int pool_let_go(lua_State *L)
 {
-    struct box *b = luaL_checkudata(L, 1, POOL_TYPE);
-    struct mf_session *s = mf_session_peek(L);
-    if (b->pool && s && s->owner)
-        mf_runtime_let_go(b->pool);
+    struct mf_pool *pool = pool_if_open(L);
+    if (pool)
+        mf_runtime_let_go(pool);
     return 0;
 }
 
@@ -204,13 +210,12 @@ static int pool_counts(lua_State *L)
  * may be closed. */
 static int pool_trip(lua_State *L)
 {
-    struct box *b = luaL_checkudata(L, 1, POOL_TYPE);
-    struct mf_session *s = mf_session_peek(L);
+    struct mf_pool *pool = pool_if_open(L);
     uint64_t trip = 0;
-    if (b->pool && s && s->owner) {
-        pthread_mutex_lock(&s->owner->lock);
-        trip = b->pool->trip;
-        pthread_mutex_unlock(&s->owner->lock);
+    if (pool) {
+        pthread_mutex_lock(&pool->owner->lock);
+        trip = pool->trip;
+        pthread_mutex_unlock(&pool->owner->lock);
     }
     lua_pushnumber(L, 1e-9 * (lua_Number)trip);
     return 1;

@@ -279,7 +279,7 @@ end
 function Job:run(take)
     local hold <close> = M.hold(self.record) -- luacheck: ignore 211
     self:settle()
-    local deep = not self.source.read and (self.given.chunk or self.given.timeout) and true
+    local deep = not self.source.read and (self.given.chunk or self.given.timeout) ~= nil
     local flight <close> = flights.new(self.record.pool, self.policy, deep)
     local bar <close> = progress.open(self.given.progress, self.source.n, self.given.label)
     local function take_quietly(entry)

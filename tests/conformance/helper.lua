@@ -39,6 +39,15 @@ function H.has(text, part)
     end
 end
 
+-- The list of 1 to n.
+function H.sequence(n)
+    local t = {}
+    for i = 1, n do
+        t[i] = i
+    end
+    return t
+end
+
 -- Waits until a condition holds that others make true.
 function H.eventually(condition, what)
     local mf = require("moonfleet")
