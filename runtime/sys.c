@@ -22,6 +22,8 @@
 #include <sys/random.h>
 #endif
 
+#include "fnv.h"
+
 #define NS        1000000000ull
 #define SEM_SLICE NS /* where a semaphore sleeps on the wall clock: look at the monotonic one this often */
 
@@ -155,30 +157,21 @@ uint64_t mf_sys_entropy(void)
 
 extern char **environ;
 
-/* One step of FNV-1a, of 64 bits at a time. */
-static uint64_t mix(uint64_t sum, uint64_t n)
-{
-    return (sum ^ n) * UINT64_C(0x100000001b3);
-}
-
 /* The texts of variables are not read: setenv makes a new one. */
 uint64_t mf_sys_surroundings(void)
 {
     struct stat folder;
-    uint64_t sum = UINT64_C(0xcbf29ce484222325);
-    if (stat(".", &folder) == 0)
-        sum = mix(mix(sum, (uint64_t)folder.st_dev), (uint64_t)folder.st_ino);
-    for (char *const *variable = environ; variable && *variable; variable++)
-        sum = mix(sum, (uint64_t)(uintptr_t)*variable);
-    for (const char *locale = setlocale(LC_ALL, NULL); locale && *locale; locale++)
-        sum = mix(sum, (unsigned char)*locale);
-    return sum;
-}
-
-int mf_sys_columns(int fd)
-{
-    struct winsize size;
-    return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    const char *locale = setlocale(LC_ALL, NULL);
+    uint64_t sum = MF_FNV_START;
+    size_t variables = 0;
+    if (stat(".", &folder) == 0) {
+        sum = mf_fnv(sum, &folder.st_dev, sizeof folder.st_dev);
+        sum = mf_fnv(sum, &folder.st_ino, sizeof folder.st_ino);
+    }
+    while (environ && environ[variables])
+        variables++;
+    sum = mf_fnv(sum, environ, variables * sizeof *environ);
+    return locale ? mf_fnv(sum, locale, strlen(locale)) : sum;
 }
 
 /* --- Locks and sleeping ---------------------------------------------------------------------------------------- */
@@ -461,6 +454,12 @@ void mf_sys_replace_stdio(FILE *out, FILE *err)
 }
 
 /* --- The terminal ------------------------------------------------------------------------------------------------ */
+
+int mf_sys_columns(int fd)
+{
+    struct winsize size;
+    return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
 
 static int open_terminal(void)
 {

@@ -6,7 +6,7 @@ set -eu
 # belongs to its name, or its name without extension, or the part of that before the first "_", whichever of them
 # comes first in this order and is listed. (backend.h is what a pool calls; the backends themselves use the pool.)
 strata='
-err buf list log sys pages area hooks simd library
+err buf list log fnv sys pages area hooks simd library
 block rng stats hash
 heap array
 runner

@@ -31,7 +31,8 @@ const void *mf_names_globals(const struct mf_names *n);
 void mf_names_refresh(lua_State *L, int ud);
 
 /* Is the value at idx owned by a loaded module, here and now? Then fills parts[] with the module's name and the
- * fields below it, and returns how many there are; else 0. The texts stay valid until the next refresh. May raise. */
+ * fields below it, and returns how many there are; else 0. The texts end in a zero byte, and stay valid until the next
+ * refresh. May raise. */
 struct mf_name_part {
     const char *text;
     size_t len;

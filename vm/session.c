@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../runtime/block.h"
+#include "../runtime/fnv.h"
 #include "../runtime/sys.h"
 #include "../runtime/sys_fd.h"
 #include "alloc.h"
@@ -196,18 +197,10 @@ void mf_session_let_go(lua_State *L)
     atomic_store(&s->owner->untidy, true);
 }
 
-/* FNV-1a, over all bytes: functions that differ may differ in any of them. */
+/* Over all bytes: functions that differ may differ in any of them. */
 static size_t hash(const unsigned char *bytes, size_t n)
 {
-    uint64_t h = 14695981039346656037u;
-    for (; n >= 8; bytes += 8, n -= 8) {
-        uint64_t word;
-        memcpy(&word, bytes, 8);
-        h = (h ^ word) * 1099511628211u;
-        h ^= h >> 29;
-    }
-    for (; n > 0; bytes++, n--)
-        h = (h ^ *bytes) * 1099511628211u;
+    uint64_t h = mf_fnv(MF_FNV_START, bytes, n);
     return (size_t)(h ^ (h >> 32));
 }
 
